@@ -1,0 +1,78 @@
+# The network, remote shells, shares: see ../packages.nix for the columns.
+p:
+let
+  dns = "delv dig host mdig nslookup nsupdate";
+  openssh = "ssh! scp sftp slogin=/usr/bin/ssh ssh-add ssh-agent ssh-copy-id ssh-keygen ssh-keyscan sbin/sshd";
+in
+{
+  arp-scan = p "arp-scan" "1.10.0" "arp-scan" "sbin/arp-scan!";
+  arping = p "arping" "2.29" "arping" "sbin/arping!";
+  autossh = p "autossh" "1.4g" "autossh" "autossh!";
+  avahi = p "avahi" "0.8" "avahi-utils" "avahi-browse avahi-publish avahi-resolve sbin/avahi-daemon";
+  bind = p "bind" "9.20.24" "bind9-dnsutils" dns;
+  bridge-utils = p "bridge-utils" "1.7.1" "bridge-utils" "sbin/brctl!";
+  chrony = p "chrony" "4.8" "chrony" "chronyc sbin/chronyd";
+  cifs-utils = p "cifs-utils" "7.5" "cifs-utils" "cifsiostat smbinfo sbin/mount.cifs sbin/mount.smb3";
+  conntrack-tools = p "conntrack-tools" "1.4.8" "conntrack" "sbin/conntrack sbin/conntrackd";
+  curl = p "curl" "8.20.0" "curl" "curl!";
+  dhcpcd = p "dhcpcd" "10.3.2" "dhcpcd-base" "sbin/dhcpcd!";
+  dig = p "bind" "9.20.24" "bind9-dnsutils" "dig! host nslookup";
+  dnsmasq = p "dnsmasq" "2.93" "dnsmasq-base" "sbin/dnsmasq!";
+  dnsutils = p "bind" "9.20.24" "bind9-dnsutils" dns;
+  ethtool = p "ethtool" "7.0" "ethtool" "sbin/ethtool!";
+  fping = p "fping" "5.5" "fping" "fping!";
+  hping = p "hping" "2014-12-26" "hping3" "sbin/hping3";
+  httpie = p "httpie" "3.2.4" "httpie" "http! https";
+  iftop = p "iftop" "1.0pre4" "iftop" "sbin/iftop!";
+  inetutils = p "inetutils" "2.7" "inetutils-telnet" "dnsdomainname ftp hostname ifconfig=/usr/sbin/ifconfig logger ping ping6 telnet tftp traceroute whois";
+  iperf = p "iperf" "3.21" "iperf3" "iperf3!";
+  iperf2 = p "iperf" "2.2.1" "iperf" "iperf2!=/usr/bin/iperf iperf";
+  iperf3 = p "iperf" "3.21" "iperf3" "iperf3!";
+  iproute2 = p "iproute2" "7.0.0" "iproute2" "ip lnstat nstat rdma routel ss sbin/bridge sbin/dcb sbin/devlink sbin/genl sbin/rtacct sbin/rtmon sbin/tc sbin/tipc sbin/vdpa";
+  ipset = p "ipset" "7.24" "ipset" "sbin/ipset!";
+  iptables = p "iptables" "1.8.13" "iptables" "iptables!=/usr/sbin/iptables sbin/iptables-apply sbin/iptables-legacy sbin/iptables-nft sbin/iptables-restore sbin/iptables-save sbin/ip6tables sbin/ip6tables-legacy sbin/ip6tables-nft sbin/ip6tables-restore sbin/ip6tables-save sbin/xtables-nft-multi";
+  iptraf-ng = p "iptraf-ng" "1.2.2" "iptraf-ng" "sbin/iptraf-ng!";
+  iputils = p "iputils" "20250605" "iputils-ping" "ping tracepath arping clockdiff";
+  iw = p "iw" "6.17" "iw" "sbin/iw!";
+  lftp = p "lftp" "4.9.3" "lftp" "lftp";
+  libnfs = p "libnfs" "6.0.2" "libnfs-utils" "nfs-cat nfs-cp nfs-ls nfs-stat";
+  libressl = p "libressl" "4.2.1" "netcat-openbsd" "nc openssl";
+  mosh = p "mosh" "1.4.0" "mosh" "mosh mosh-client mosh-server";
+  mtr = p "mtr" "0.96" "mtr-tiny" "mtr! mtr-packet";
+  netcat = p "libressl" "4.2.1" "netcat-openbsd" "nc!";
+  netcat-gnu = p "netcat-gnu" "0.7.1" "netcat-traditional" "netcat!=/bin/nc.traditional nc=/bin/nc.traditional";
+  netcat-openbsd = p "netcat-openbsd" "1.234-2" "netcat-openbsd" "nc! netcat=/usr/bin/nc";
+  nethogs = p "nethogs" "0.8.8" "nethogs" "sbin/nethogs!";
+  netperf = p "netperf" "20210121" "netperf" "netperf netserver";
+  nettools = p "net-tools" "2.10" "net-tools" "netstat sbin/arp sbin/ifconfig sbin/ipmaddr sbin/iptunnel sbin/mii-tool sbin/nameif sbin/plipconfig sbin/rarp sbin/route sbin/slattach";
+  net-tools = p "net-tools" "2.10" "net-tools" "netstat sbin/arp sbin/ifconfig sbin/route";
+  nfs-utils = p "nfs-utils" "2.9.1" "nfs-common" "sbin/blkmapd sbin/exportfs sbin/fsidd sbin/mount.nfs sbin/mount.nfs4 sbin/mountstats sbin/nfsconf sbin/nfsdcld sbin/nfsdcltrack sbin/nfsidmap sbin/nfsiostat sbin/nfsstat sbin/rpc.gssd sbin/rpc.idmapd sbin/rpc.mountd sbin/rpc.nfsd sbin/rpc.statd sbin/rpc.svcgssd sbin/rpcctl sbin/rpcdebug sbin/showmount sbin/sm-notify sbin/start-statd sbin/umount.nfs sbin/umount.nfs4";
+  nftables = p "nftables" "1.1.6" "nftables" "sbin/nft!";
+  nginx = p "nginx" "1.30.3" "nginx" "sbin/nginx!";
+  ngrep = p "ngrep" "1.49.0" "ngrep" "ngrep!";
+  nix-serve = p "nix-serve" "0.2-a7e046d" "" "nix-serve!=/usr/lib/offload-e2e/bin/nix-serve";
+  nload = p "nload" "0.7.4" "nload" "nload!";
+  nmap = p "nmap" "7.99" "nmap" "ncat nmap nping";
+  ntp = p "ntp" "4.2.8p18" "ntpsec" "ntpq sbin/ntpd";
+  openresolv = p "openresolv" "3.17.0" "openresolv" "sbin/resolvconf!";
+  openssh = p "openssh" "10.3p1" "openssh-client" openssh;
+  openssh_hpn = p "openssh-with-hpn" "10.2p1" "openssh-client" openssh;
+  openssl = p "openssl" "3.6.2" "openssl" "openssl! c_rehash";
+  rclone = p "rclone" "1.74.3" "rclone" "rclone!";
+  rpcbind = p "rpcbind" "1.2.9" "rpcbind" "sbin/rpcbind sbin/rpcinfo";
+  rsync = p "rsync" "3.4.4" "rsync" "rsync! rsync-ssl";
+  samba = p "samba" "4.23.8" "smbclient" "smbclient smbget nmblookup sbin/smbd sbin/nmbd";
+  socat = p "socat" "1.8.1.1" "socat" "socat! filan procan";
+  sshfs = p "sshfs-fuse" "3.7.6" "sshfs" "sshfs! sbin/mount.sshfs";
+  sshpass = p "sshpass" "1.10" "sshpass" "sshpass!";
+  tailscale = p "tailscale" "1.98.8" "tailscale" "tailscale! sbin/tailscaled";
+  tcpdump = p "tcpdump" "4.99.6" "tcpdump" "tcpdump!";
+  traceroute = p "traceroute" "2.1.6" "traceroute" "traceroute! tcptraceroute traceroute6";
+  tshark = p "wireshark-cli" "4.6.6" "tshark" "tshark! capinfos dumpcap editcap";
+  vlan = p "vlan" "1.9" "vlan" "sbin/vconfig!";
+  wakeonlan = p "perl5.42.0-wakeonlan" "0.42" "wakeonlan" "wakeonlan!";
+  wget = p "wget" "1.25.0" "wget" "wget!";
+  whois = p "whois" "5.6.6" "whois" "whois!";
+  wireguard-tools = p "wireguard-tools" "1.0.20260223" "wireguard-tools" "wg! wg-quick";
+  wol = p "wol" "0.7.1" "" "wol!";
+}
