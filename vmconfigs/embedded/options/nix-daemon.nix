@@ -113,10 +113,7 @@ in
     ];
     systemd.tmpfiles.packages = mkIf (!ownUser) [ package ];
 
-    environment.systemPackages = [
-      package
-      pkgs.nix-info
-    ];
+    environment.systemPackages = [ package ] ++ lib.optional (pkgs ? nix-info) pkgs.nix-info;
     environment.sessionVariables = cfg.envVars;
 
     # the package brings both units; what is here goes into a drop-in
