@@ -64,13 +64,9 @@ func startProcess(ctx context.Context, l *launcher, spec startSpec) (*process, e
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", spec.machine, err)
 	}
-	defer func() {
-		for _, f := range inherited {
-			_ = f.Close()
-		}
-	}()
 	ours, theirs, err := socketPair()
 	if err != nil {
+		closeAll(inherited)
 		return nil, fmt.Errorf("start %s: %w", spec.machine, err)
 	}
 	inherited = append([]*os.File{theirs}, inherited...) // qmpFD, lanFD, mgmtFD
@@ -78,7 +74,10 @@ func startProcess(ctx context.Context, l *launcher, spec startSpec) (*process, e
 		inherited = append(inherited, spec.incoming) // incomingFD, closed here too
 	}
 	p := &process{machine: spec.machine, logPath: filepath.Join(spec.dir, "qemu.log"), done: make(chan struct{})}
-	if err := p.launch(l, spec, inherited); err != nil {
+	err = p.launch(l, spec, inherited)
+	// Once QEMU's are the only ones, its end closes them.
+	closeAll(inherited)
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", spec.machine, err), ours.Close())
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
@@ -234,9 +233,7 @@ func dialCables(ctx context.Context, c Cables) (ends []*os.File, err error) {
 		}
 	}
 	if err != nil {
-		for _, end := range ends {
-			_ = end.Close()
-		}
+		closeAll(ends)
 		return nil, err
 	}
 	return ends, nil
@@ -264,6 +261,12 @@ func quote(what, text string) string {
 		return ""
 	}
 	return "\n" + what + ":\n" + text
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		_ = f.Close()
+	}
 }
 
 // removeIfThere is os.Remove to which a missing file is no error.
