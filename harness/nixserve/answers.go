@@ -158,8 +158,14 @@ func (s *Server) nar(w http.ResponseWriter, r *http.Request, hashPart, wantHash 
 		s.fail(w, r, err)
 		return
 	}
-	// The status is out: only a connection cut short tells the client.
+	if sent == info.NarSize { // more than was announced is not sent, the rest is whole
+		s.logError(r, http.StatusOK, err)
+		return
+	}
+	// The status is out: only a connection cut short tells the client. What is
+	// still buffered goes first, so that it sees how far the answer came.
 	s.logError(r, http.StatusOK, fmt.Errorf("nar cut after %d of %d bytes: %w", sent, info.NarSize, err))
+	_ = http.NewResponseController(w).Flush()
 	panic(http.ErrAbortHandler)
 }
 
