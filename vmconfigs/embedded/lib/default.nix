@@ -144,7 +144,7 @@ fix (
       mkFixStrictness mkOrder mkBefore mkAfter mkAliasDefinitions
       mkAliasAndWrapDefinitions fixMergeModules mkRemovedOptionModule
       mkRenamedOptionModule mkRenamedOptionModuleWith mkMergedOptionModule
-      mkChangedOptionModule mkAliasOptionModule mkDerivedConfig doRename
+      mkChangedOptionModule mkAliasOptionModule mkDerivedConfig doRename explainOption
       mkAliasOptionModuleMD
       ;
     inherit (self.options)

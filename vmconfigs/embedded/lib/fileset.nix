@@ -41,7 +41,8 @@ let
   isFileset = value: isAttrs value && value._type or null == "fileset";
 in
 {
-  inherit isFileset;
+  # Paths are sets too, wherever one is taken.
+  isFileset = value: isFileset value || (isPath value && builtins.pathExists value);
   empty = make { };
   union = a: b: make (filesOf "union" a // filesOf "union" b);
   unions = sets: make (lib.attrsets.mergeAttrsList (map (filesOf "unions") sets));

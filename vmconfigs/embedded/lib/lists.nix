@@ -120,17 +120,18 @@ rec {
   findFirstIndex =
     pred: default: list:
     let
-      found = builtins.foldl' (
+      # Below 0: not found yet, the next index is -1 - state.
+      state = builtins.foldl' (
         state: x:
-        if state ? index then
+        if state >= 0 then
           state
         else if pred x then
-          { index = state.next; }
+          -1 - state
         else
-          { next = state.next + 1; }
-      ) { next = 0; } list;
+          state - 1
+      ) (-1) list;
     in
-    found.index or default;
+    if state < 0 then default else state;
   findFirst =
     pred: default: list:
     let

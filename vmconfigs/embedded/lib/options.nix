@@ -63,6 +63,7 @@ let
 in
 rec {
   inherit literalExpression;
+  renderOptionValue = rendered;
   literalMD = literal "literalMD" "literalMD";
   literalCode = language: text: literalMD "```${language}\n${text}\n```\n";
 

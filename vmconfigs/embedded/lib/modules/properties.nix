@@ -109,10 +109,10 @@ rec {
   # mkOverride: priority of a definition, and the definition without it. An
   # override made by an alias knows where the aliased definition stands.
   priorityOf =
-    def: if tag def.value == "override" then def.value.priority else defaultOverridePriority;
+    def: if def.value._type or "" == "override" then def.value.priority else defaultOverridePriority;
   withoutPriority =
     def:
-    if tag def.value != "override" then
+    if def.value._type or "" != "override" then
       def
     else
       def
@@ -151,7 +151,7 @@ rec {
     sort (a: b: (a.priority or defaultOrderPriority) < (b.priority or defaultOrderPriority)) (
       map (
         def:
-        if tag def.value == "order" then
+        if def.value._type or "" == "order" then
           def
           // {
             value = def.value.content;
