@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -202,6 +203,11 @@ func TestSocketThatMayNotBeOpened(t *testing.T) {
 
 func TestRunRefuses(t *testing.T) {
 	none := func(string) string { return "" }
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
 	tests := map[string]struct {
 		args []string
 		env  func(string) string
@@ -211,7 +217,7 @@ func TestRunRefuses(t *testing.T) {
 		"value missing":  {[]string{"--listen"}, none, 2, "needs a value"},
 		"bad port":       {[]string{"--listen", "0.0.0.0:http"}, none, 2, "not a number"},
 		"bad workers":    {[]string{"--workers", "0"}, none, 2, "above 0"},
-		"address in use": {[]string{"--listen", "127.0.0.1:1", "--listen", "127.0.0.1:1"}, none, 1, "address already in use"},
+		"address in use": {[]string{"--listen", "127.0.0.1:0", "--listen", taken.Addr().String()}, none, 1, "address already in use"},
 		"no daemon remote": {nil, func(name string) string {
 			return map[string]string{"NIX_REMOTE": "local"}[name]
 		}, 2, "NIX_REMOTE=local"},
@@ -221,9 +227,6 @@ func TestRunRefuses(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if name == "address in use" && os.Getuid() != 0 {
-				t.Skip("needs root: listens on a low port")
-			}
 			var stderr strings.Builder
 			if code := run(context.Background(), tt.args, tt.env, &stderr); code != tt.code || !strings.Contains(stderr.String(), tt.says) {
 				t.Errorf("exit %d, want %d; %q, want %q", code, tt.code, stderr.String(), tt.says)
