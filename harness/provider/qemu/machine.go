@@ -41,8 +41,9 @@ type Transport interface {
 	Exec(ctx context.Context, cmd provider.Command) (provider.Result, error)
 	CopyTo(ctx context.Context, content io.Reader, path string, mode fs.FileMode) error
 	CopyFrom(ctx context.Context, path string, w io.Writer) error
-	// Reset gives up the connection there is, if any.
-	Reset() error
+	// Reset gives up the connection there is, if any: the machine at its other
+	// end has lost its power or its memory.
+	Reset()
 	Close() error
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -90,8 +91,11 @@ func (p *process) migrated(ctx context.Context) error {
 func (p *Provider) restoreSaved(ctx context.Context) error {
 	dir := p.options.SavedState
 	saved, err := readState(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("saved state %s is missing: %w", dir, err)
+	}
 	if err != nil {
-		return fmt.Errorf("saved state %s is damaged or missing: %w", dir, err)
+		return fmt.Errorf("saved state %s is damaged: %w", dir, err)
 	}
 	want, err := p.describe(ctx)
 	if err != nil {

@@ -34,7 +34,9 @@ func (m *Machine) PowerOff(ctx context.Context, hard bool) error {
 			return fmt.Errorf("power off %s: %w", m.name, err)
 		}
 	}
-	if err := errors.Join(m.end(), m.transport.Reset()); err != nil {
+	err = m.end()
+	m.transport.Reset()
+	if err != nil {
 		return fmt.Errorf("power off %s: %w", m.name, err)
 	}
 	return nil
@@ -76,10 +78,10 @@ func (m *Machine) PowerOn(ctx context.Context) error {
 	if m.Running() {
 		return nil
 	}
-	err := errors.Join(m.end(), m.transport.Reset(), m.plugIn())
-	if err != nil {
+	if err := errors.Join(m.end(), m.plugIn()); err != nil {
 		return fmt.Errorf("power on %s: %w", m.name, err)
 	}
+	m.transport.Reset()
 	faults := m.console.count()
 	if _, err := m.start(ctx, false, nil); err != nil {
 		return fmt.Errorf("power on: %w", err)

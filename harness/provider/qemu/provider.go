@@ -39,6 +39,10 @@ type Options struct {
 	Cables func(machine string) (Cables, error)
 	// Transport makes the way commands take to a machine; asked once a machine.
 	Transport func(machine string) (Transport, error)
+	// Cut, where set, is called around the moment in which Restore replaces what
+	// the machines are; it keeps frames from before from those after, and calls
+	// do once. The machines run, as far as they do, when it is called.
+	Cut func(ctx context.Context, do func(context.Context) error) error
 	// Append, where set, returns kernel parameters to add for a machine.
 	Append func(machine string) string
 	// SavedState, where set, is a folder SaveState wrote: machines are restored
@@ -129,6 +133,17 @@ func (p *Provider) Origin() Origin {
 	p.op.Lock()
 	defer p.op.Unlock()
 	return p.origin
+}
+
+// Machines are the machines Create made, by name.
+func (p *Provider) Machines() map[string]*Machine {
+	p.op.Lock()
+	defer p.op.Unlock()
+	all := make(map[string]*Machine, len(p.machines))
+	for _, m := range p.machines {
+		all[m.name] = m
+	}
+	return all
 }
 
 // Create brings every machine up, ready for Exec: restored where
@@ -239,7 +254,8 @@ func (p *Provider) bringUp(ctx context.Context) error {
 
 // discard ends the machine and removes its disks.
 func (m *Machine) discard() error {
-	err := errors.Join(m.end(), removeDisks(m.dir), m.transport.Reset())
+	err := errors.Join(m.end(), removeDisks(m.dir))
+	m.transport.Reset()
 	m.hardware.layers = nil
 	if err != nil {
 		return fmt.Errorf("take down %s: %w", m.name, err)
@@ -338,13 +354,13 @@ func (c *Cables) complete(lanMAC string) error {
 }
 
 // MgmtMAC is the hardware address of mgmt0 of the machine whose lan0 has lan:
-// the same with the lowest bit of its third byte flipped,
-// 52:54:00:0f:00:07 -> 52:54:01:0f:00:07.
+// the same with the lowest bit of its fourth byte flipped,
+// 52:54:00:0f:00:07 -> 52:54:00:0e:00:07.
 func MgmtMAC(lan string) (string, error) {
 	mac, err := net.ParseMAC(lan)
 	if err != nil {
 		return "", err
 	}
-	mac[2] ^= 1
+	mac[3] ^= 1
 	return mac.String(), nil
 }

@@ -94,22 +94,30 @@ func (p *Provider) restore(ctx context.Context, name string) error {
 		return fmt.Errorf("there is none of this name (there are: %s)",
 			strings.Join(slices.Sorted(maps.Keys(p.cuts)), ", "))
 	}
-	if err := p.each(ctx, func(ctx context.Context, m *Machine) error { return m.halt(ctx) }); err != nil {
-		return err
+	around := p.options.Cut
+	if around == nil {
+		around = func(ctx context.Context, do func(context.Context) error) error { return do(ctx) }
 	}
-	err := p.each(ctx, func(ctx context.Context, m *Machine) error {
-		if err := m.transport.Reset(); err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
+	err := around(ctx, func(ctx context.Context) error {
+		if err := p.each(ctx, func(ctx context.Context, m *Machine) error { return m.halt(ctx) }); err != nil {
+			return err
 		}
-		return m.job(ctx, "snapshot-load", map[string]any{"tag": name, "vmstate": "disk0", "devices": []string{"disk0"}})
+		return p.each(ctx, func(ctx context.Context, m *Machine) error { return m.revert(ctx, name, saved.links[m.name]) })
 	})
 	if err != nil {
 		return fmt.Errorf("%w (the machines stay stopped: create the lab again)", err)
 	}
-	if err := p.each(ctx, func(ctx context.Context, m *Machine) error { return m.relink(ctx, saved.links[m.name]) }); err != nil {
+	return p.resumeReady(ctx)
+}
+
+// revert puts a stopped machine back to a snapshot, and leaves it stopped.
+func (m *Machine) revert(ctx context.Context, name string, links map[string]bool) error {
+	m.transport.Reset()
+	args := map[string]any{"tag": name, "vmstate": "disk0", "devices": []string{"disk0"}}
+	if err := m.job(ctx, "snapshot-load", args); err != nil {
 		return err
 	}
-	return p.resumeReady(ctx)
+	return m.relink(ctx, links)
 }
 
 // resumeReady resumes all machines, and waits until commands run on each.

@@ -111,8 +111,8 @@ func (p *Provider) saveState(ctx context.Context, dir string) (err error) {
 // sums to the manifest. The machines stand still only meanwhile. What is
 // written is not synced: a sum that does not fit is how a crash shows.
 func (p *Provider) saveMachines(ctx context.Context, manifest *savedState, dir string) (err error) {
-	if err := p.eachMachine(func(m *Machine) error { return m.transport.Reset() }); err != nil {
-		return err
+	for _, m := range p.machines {
+		m.transport.Reset()
 	}
 	defer func() { err = errors.Join(err, p.resume(ctx)) }()
 	if err := p.pause(ctx); err != nil {
