@@ -86,6 +86,7 @@ func (s *SSH) exec(parent context.Context, cmd provider.Command, stdout ...io.Wr
 	failed.Step = "asking to run it"
 	if err := r.conn.request(ctx, r.session, "exec", true, struct{ Line string }{line}); err != nil {
 		failed.MayRun = !r.end()
+		failed.Started = r.started()
 		stop()
 		return fail(err)
 	}
@@ -105,12 +106,10 @@ func (s *SSH) exec(parent context.Context, cmd provider.Command, stdout ...io.Wr
 		stop()
 		r.leave()
 		failed.MayRun = true
-		select {
-		case <-r.conn.lost:
-			return fail(r.conn.cause)
-		default:
-			return fail(errors.New("sshd ended the session without an exit status"))
+		if err := r.cut(); err != nil {
+			return fail(err)
 		}
+		return fail(errors.New("sshd ended the session without an exit status"))
 	}
 	failed.Step = "reading its output"
 	err = s.drain(ctx, r, copied, sinkOut, sinkErr)

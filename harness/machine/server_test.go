@@ -264,7 +264,7 @@ func (s *server) config() Config {
 		Signer:           s.userKey,
 		HostKey:          s.hostKey.PublicKey(),
 		HandshakeTimeout: 5 * time.Second,
-		KillTimeout:      3 * time.Second,
+		KillTimeout:      15 * time.Second,
 		OutputDelay:      300 * time.Millisecond,
 	}
 }

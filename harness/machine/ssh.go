@@ -34,7 +34,7 @@ type Config struct {
 	// counts as dead; 0 is four times Keepalive.
 	KeepaliveTimeout time.Duration
 	// KillTimeout bounds the ending of a command whose context is done; Exec
-	// returns no later than this after that. 0 is 5 s.
+	// returns no later than this after that. 0 is 8 s.
 	KillTimeout time.Duration
 	// OutputDelay is how long Exec waits for further output of processes that
 	// a command left behind, once it has ended itself; 0 is 2 s.
@@ -61,7 +61,7 @@ func (c Config) withDefaults() (Config, error) {
 	set(&c.HandshakeTimeout, 20*time.Second)
 	set(&c.Keepalive, 5*time.Second)
 	set(&c.KeepaliveTimeout, 4*c.Keepalive)
-	set(&c.KillTimeout, 5*time.Second)
+	set(&c.KillTimeout, 8*time.Second)
 	set(&c.OutputDelay, 2*time.Second)
 	if c.User == "" {
 		c.User = "root"

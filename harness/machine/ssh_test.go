@@ -176,12 +176,13 @@ func TestPeerFallsSilent(t *testing.T) {
 
 // Output alone keeps a peer alive that answers no keepalive.
 func TestBusyPeerIsAlive(t *testing.T) {
+	t.Parallel()
 	s := startServer(t, func(s *server) { s.stall = "keepalive" })
 	client := dialServer(t, s, func(c *Config) {
 		c.Keepalive = 50 * time.Millisecond
-		c.KeepaliveTimeout = 600 * time.Millisecond
+		c.KeepaliveTimeout = 2 * time.Second
 	})
-	res := mustExec(t, client, "sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10; do echo $i; sleep 0.1; done")
+	res := mustExec(t, client, "sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10; do echo $i; sleep 0.3; done")
 	if !res.OK() || !strings.HasSuffix(res.Text(), "10") {
 		t.Errorf("got %+v", res)
 	}
