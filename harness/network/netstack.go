@@ -98,7 +98,8 @@ func (n *netstack) addAddress(address netip.Prefix) error {
 
 // has reports whether the address is one of the stack's own.
 func (n *netstack) has(addr netip.Addr) bool {
-	return addr.Is4() && n.stack.CheckLocalAddress(nicID, ipv4.ProtocolNumber, tcpip.AddrFrom4(addr.As4())) != 0
+	// Of a given card gVisor says yes to any address; so any card is asked for.
+	return addr.Is4() && n.stack.CheckLocalAddress(0, ipv4.ProtocolNumber, tcpip.AddrFrom4(addr.As4())) != 0
 }
 
 // neighbour makes a hardware address known, so that it need not be asked for.
