@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"time"
 )
 
@@ -29,14 +28,20 @@ const probeAppend = "console=ttyS0 earlyprintk=ttyS0 loglevel=7 panic=-1 root=/d
 // one. An error means that it is not known: ctx has ended, or there is no QEMU.
 // It takes up to 20 s; the answer holds as long as host, QEMU and bundle do.
 func ProbeAccelerator(ctx context.Context, b Bundle) (Accelerator, string, error) {
-	return probeAccelerator(ctx, DefaultBinary, "/dev/kvm", b)
+	return probe{binary: DefaultBinary, device: "/dev/kvm", firstLine: probeFirstLine, whole: probeWhole}.run(ctx, b)
 }
 
-func probeAccelerator(ctx context.Context, binary, device string, b Bundle) (Accelerator, string, error) {
-	if _, err := exec.LookPath(binary); err != nil {
+// probe is how ProbeAccelerator goes about it.
+type probe struct {
+	binary, device   string
+	firstLine, whole time.Duration
+}
+
+func (p probe) run(ctx context.Context, b Bundle) (Accelerator, string, error) {
+	if _, err := exec.LookPath(p.binary); err != nil {
 		return "", "", fmt.Errorf("probe accelerator: %w (install QEMU: apt-get install qemu-system-x86)", err)
 	}
-	f, err := os.OpenFile(device, os.O_RDWR, 0)
+	f, err := os.OpenFile(p.device, os.O_RDWR, 0)
 	if err != nil {
 		reason := "no KVM: " + err.Error()
 		if errors.Is(err, os.ErrPermission) {
@@ -51,19 +56,19 @@ func probeAccelerator(ctx context.Context, binary, device string, b Bundle) (Acc
 		return TCG, "KVM is not tried: the guest image has no kernel to try it with", nil
 	}
 	begin := time.Now()
-	err = bootKernel(ctx, binary, KVM, b.Kernel)
+	err = p.boot(ctx, KVM, b.Kernel)
 	took := time.Since(begin).Round(10 * time.Millisecond)
 	switch {
 	case ctx.Err() != nil:
 		return "", "", fmt.Errorf("probe accelerator: %w", context.Cause(ctx))
 	case err != nil:
-		return TCG, fmt.Sprintf("%s is there, but boots no kernel: %v", device, err), nil
+		return TCG, fmt.Sprintf("%s is there, but boots no kernel: %v", p.device, err), nil
 	}
 	return KVM, fmt.Sprintf("KVM boots the kernel in %s", took), nil
 }
 
-// bootKernel boots a kernel without a disk, to the end of its own start.
-func bootKernel(ctx context.Context, binary string, a Accelerator, kernel string) (err error) {
+// boot boots a kernel without a disk, to the end of its own start.
+func (p probe) boot(ctx context.Context, a Accelerator, kernel string) (err error) {
 	dir, err := os.MkdirTemp("", "offload-probe-")
 	if err != nil {
 		return err
@@ -80,15 +85,15 @@ func bootKernel(ctx context.Context, binary string, a Accelerator, kernel string
 		"-kernel", kernel, "-append", probeAppend)
 	l := newLauncher()
 	defer l.close()
-	cmd := exec.Command(binary, args...)
+	cmd := exec.Command(p.binary, args...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	cmd.SysProcAttr = parentDeathSignal()
 	if err := l.start(cmd); err != nil {
 		return err
 	}
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait() }()
-	died, err := watchBoot(ctx, serial, exited)
+	died, err := p.watch(ctx, serial, exited)
 	if !died {
 		// What it exits with now is our signal.
 		killErr := cmd.Process.Kill()
@@ -104,11 +109,11 @@ func bootKernel(ctx context.Context, binary string, a Accelerator, kernel string
 	return nil
 }
 
-// watchBoot waits for the marks of a boot on the serial console, or for QEMU's
+// watch waits for the marks of a boot on the serial console, or for QEMU's
 // end, which died reports.
-func watchBoot(ctx context.Context, serial string, exited <-chan error) (died bool, err error) {
+func (p probe) watch(ctx context.Context, serial string, exited <-chan error) (died bool, err error) {
 	begin := time.Now()
-	ctx, cancel := context.WithTimeoutCause(ctx, probeWhole, fmt.Errorf("the kernel did not start within %s", probeWhole))
+	ctx, cancel := context.WithTimeoutCause(ctx, p.whole, fmt.Errorf("the kernel did not start within %s", p.whole))
 	defer cancel()
 	err = poll(ctx, 20*time.Millisecond, func() (bool, error) {
 		var exitErr error
@@ -130,8 +135,8 @@ func watchBoot(ctx context.Context, serial string, exited <-chan error) (died bo
 			return false, fmt.Errorf("QEMU died: %w", exitErr)
 		case died:
 			return false, errors.New("the machine reset before its kernel had started")
-		case time.Since(begin) > probeFirstLine && !bytes.Contains(printed, []byte("Linux version")):
-			return false, fmt.Errorf("the kernel has not said a word within %s", probeFirstLine)
+		case time.Since(begin) > p.firstLine && !bytes.Contains(printed, []byte("Linux version")):
+			return false, fmt.Errorf("the kernel has not said a word within %s", p.firstLine)
 		}
 		return false, nil
 	})

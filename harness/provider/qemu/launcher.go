@@ -4,6 +4,7 @@ import (
 	"os/exec"
 	"runtime"
 	"sync"
+	"syscall"
 )
 
 // launcher starts processes from one operating system thread that lives as long
@@ -42,6 +43,17 @@ func (l *launcher) start(cmd *exec.Cmd) error {
 		return <-result
 	case <-l.done:
 		return errClosed
+	}
+}
+
+// parentDeathSignal are the attributes of a process that ends with the
+// launcher that started it.
+func parentDeathSignal() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{
+		Pdeathsig: syscall.SIGKILL,
+		// Ctrl-C in a terminal signals its whole process group; who ends a
+		// machine, and when, is the lab's decision.
+		Setpgid: true,
 	}
 }
 

@@ -17,23 +17,18 @@ import (
 // takes a second for 1 GiB.
 const memoryTimeout = 3 * time.Minute
 
-// saveMemory writes a stopped machine's migration stream to a new file.
+// saveMemory writes a stopped machine's migration stream to out.
 //
 // QEMU writes to a pipe of ours rather than to the file: every version can do
 // that, no shell quotes a path, its closing tells that all of it is there, and
 // the sum costs no second reading.
-func (m *Machine) saveMemory(ctx context.Context, file string) (sum fileSum, err error) {
+func (m *Machine) saveMemory(ctx context.Context, out io.Writer) (sum fileSum, err error) {
 	ctx, cancel := context.WithTimeout(ctx, memoryTimeout)
 	defer cancel()
 	p, err := m.running()
 	if err != nil {
 		return fileSum{}, err
 	}
-	out, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fileSum{}, err
-	}
-	defer func() { err = errors.Join(err, out.Close()) }()
 	r, w, err := os.Pipe()
 	if err != nil {
 		return fileSum{}, err

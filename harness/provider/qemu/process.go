@@ -105,12 +105,7 @@ func (p *process) launch(l *launcher, spec startSpec, inherited []*os.File) (err
 	p.cmd = exec.Command(spec.binary, spec.args...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.ExtraFiles = inherited
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{
-		Pdeathsig: syscall.SIGKILL,
-		// Ctrl-C in a terminal signals its whole process group; who ends a
-		// machine, and when, is the lab's decision.
-		Setpgid: true,
-	}
+	p.cmd.SysProcAttr = parentDeathSignal()
 	if err := l.start(p.cmd); err != nil {
 		return err
 	}

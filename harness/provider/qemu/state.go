@@ -132,9 +132,13 @@ func (p *Provider) saveMachines(ctx context.Context, manifest *savedState, dir s
 
 // save writes one stopped machine's memory and disk.
 func (m *Machine) save(ctx context.Context, s *savedMachine, dir string) error {
-	var err error
 	s.Memory.File = m.name + ".memory"
-	if s.Memory.fileSum, err = m.saveMemory(ctx, filepath.Join(dir, s.Memory.File)); err != nil {
+	out, err := os.OpenFile(filepath.Join(dir, s.Memory.File), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	s.Memory.fileSum, err = m.saveMemory(ctx, out)
+	if err = errors.Join(err, out.Close()); err != nil {
 		return fmt.Errorf("memory: %w", err)
 	}
 	// The end of the migration has written back and let go of the disk.

@@ -3,10 +3,10 @@ package qemu
 import (
 	"encoding/json"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"offload-e2e/harness/provider"
@@ -151,11 +151,18 @@ func TestSaveStateFails(t *testing.T) {
 	if err := l.SaveState(ctx, "/dev/null/state"); err == nil {
 		t.Error("saved below a device")
 	}
-	// /dev/full takes nothing: the save fails, the machine goes on.
-	if _, err := l.machine("desktop").saveMemory(ctx, "/dev/full"); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("save over what is there: %v", err)
-	}
+	// The disk fills up: the save fails, the machine goes on.
+	mustDo(t, l.pause(ctx))
 	before := l.last(t, "desktop").count
+	if _, err := l.machine("desktop").saveMemory(ctx, &fullDisk{room: 100_000}); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("save to a full disk: %v", err)
+	}
+	mustDo(t, l.resume(ctx))
+	l.await(t, "desktop", before+2)
+	// And can be saved again.
+	if err := l.SaveState(ctx, filepath.Join(t.TempDir(), "s")); err != nil {
+		t.Errorf("save after a failed one: %v", err)
+	}
 	mustDo(t, l.machine("desktop").PowerOff(ctx, true))
 	if err := l.SaveState(ctx, filepath.Join(t.TempDir(), "s")); !errors.Is(err, ErrOff) {
 		t.Errorf("saved a machine that is off: %v", err)
@@ -164,6 +171,16 @@ func TestSaveStateFails(t *testing.T) {
 	if _, err := l.machine("desktop").Exec(ctx, provider.Cmd("true")); err != nil {
 		t.Errorf("after failed saves (count was %d): %v", before, err)
 	}
+}
+
+// fullDisk takes room bytes.
+type fullDisk struct{ room int }
+
+func (d *fullDisk) Write(p []byte) (int, error) {
+	if d.room -= len(p); d.room < 0 {
+		return 0, syscall.ENOSPC
+	}
+	return len(p), nil
 }
 
 func mustDo(t *testing.T, err error) {
