@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"sync/atomic"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
@@ -20,12 +19,11 @@ const (
 // dhcp answers by the configuration alone (RFC 2131): it has no state to lose.
 // Hardware addresses it does not know get no answer.
 type dhcp struct {
-	conn    net.PacketConn
-	server  netip.Addr
-	subnet  netip.Prefix
-	leases  map[hardwareAddr]netip.Addr
-	log     *slog.Logger
-	granted atomic.Uint64
+	conn   net.PacketConn
+	server netip.Addr
+	subnet netip.Prefix
+	leases map[hardwareAddr]netip.Addr
+	log    *slog.Logger
 }
 
 // serve answers until the connection is closed.
@@ -51,7 +49,7 @@ func (d *dhcp) serve() {
 			to.IP = ip
 		}
 		if _, err := d.conn.WriteTo(reply.ToBytes(), to); err != nil {
-			d.log.Warn("cannot answer DHCP", "machine", request.ClientHWAddr, "error", err)
+			d.log.Warn("cannot answer DHCP", "mac", request.ClientHWAddr.String(), "error", err)
 		}
 	}
 }
@@ -63,7 +61,7 @@ func (d *dhcp) answer(m *dhcpv4.DHCPv4) *dhcpv4.DHCPv4 {
 	}
 	addr, ok := d.leases[hardwareAddr(m.ClientHWAddr)]
 	if !ok {
-		d.log.Warn("DHCP from a machine that is not in the configuration", "mac", m.ClientHWAddr)
+		d.log.Warn("DHCP from a machine that is not in the configuration", "mac", m.ClientHWAddr.String())
 		return nil
 	}
 	kind := dhcpv4.MessageTypeNone
@@ -106,12 +104,11 @@ func (d *dhcp) answer(m *dhcpv4.DHCPv4) *dhcpv4.DHCPv4 {
 	}
 	reply, err := dhcpv4.NewReplyFromRequest(m, modifiers...)
 	if err != nil {
-		d.log.Debug("cannot answer DHCP", "machine", m.ClientHWAddr, "error", err)
+		d.log.Debug("cannot answer DHCP", "mac", m.ClientHWAddr.String(), "error", err)
 		return nil
 	}
 	if kind == dhcpv4.MessageTypeAck {
-		d.granted.Add(1)
-		d.log.Debug("address leased", "mac", m.ClientHWAddr, "address", addr)
+		d.log.Debug("address leased", "mac", m.ClientHWAddr.String(), "address", addr)
 	}
 	return reply
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/miekg/dns"
 )
@@ -40,7 +39,6 @@ func (m DNSMode) String() string {
 type resolver struct {
 	names map[string][]netip.Addr // lower case, with the final dot
 	ptr   map[string]string
-	asked atomic.Uint64
 
 	mu    sync.Mutex
 	modes []*DNSMode // in force, the latest last
@@ -89,7 +87,6 @@ func newResolver(records map[string][]netip.Addr, reverse map[netip.Addr]string)
 
 // ServeDNS answers one query.
 func (r *resolver) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
-	r.asked.Add(1)
 	reply := r.answer(q)
 	if reply == nil {
 		return

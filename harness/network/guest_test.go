@@ -202,7 +202,7 @@ func (g *guest) serveEcho(t testing.TB, ports ...uint16) {
 	}
 }
 
-// State is what a probe of a port finds.
+// state is what a probe of a port finds.
 type state string
 
 const (
@@ -283,6 +283,21 @@ func apply(t testing.TB, f Fault) (undo func()) {
 		t.Helper()
 		if err := back(deadline(t)); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// eventually waits for a condition.
+func eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	ctx := deadline(t)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("waiting for %s: %v", what, ctx.Err())
 		}
 	}
 }

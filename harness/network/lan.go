@@ -206,7 +206,7 @@ func (l *LAN) start() error {
 	return nil
 }
 
-// Subnet is the LAN's prefix, and GatewayAddr the gateway on it.
+// Subnet is the LAN's prefix.
 func (l *LAN) Subnet() netip.Prefix { return l.config.Subnet }
 
 // GatewayAddr is the gateway's address on the LAN.
@@ -308,7 +308,7 @@ func (l *LAN) settle(ctx context.Context, when string) {
 	}
 }
 
-// Capture flushes the capture, so that its file holds all frames so far.
+// Flush writes out the capture, so that its file holds all frames so far.
 func (l *LAN) Flush() error { return l.capture.Flush() }
 
 // Close ends the LAN and all connections on it, and finishes the capture. It

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/netip"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -64,6 +65,11 @@ func TestHostDialsMachines(t *testing.T) {
 		}
 		_ = conn.Close()
 	}
+	undo := apply(t, l.Refuse(Match{From: Gateway, To: "desktop"}))
+	if _, err := l.DialContext(deadline(t), "tcp", "desktop:22"); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("a refused port says %v", err)
+	}
+	undo()
 	if _, err := l.DialContext(deadline(t), "tcp", "desktop:23"); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("a closed port says %v", err)
 	}
@@ -200,11 +206,7 @@ func TestNoFrameCrossesACut(t *testing.T) {
 	for port := uint16(1); port <= 3; port++ {
 		lt.send(udpFrame(t, laptop, desktop, 9, port, nil))
 	}
-	for len(l.Flows()) < len(before)+3 {
-		if deadline(t).Err() != nil {
-			t.Fatal("the frames did not arrive at the switch")
-		}
-	}
+	eventually(t, "the frames to arrive at the switch", func() bool { return len(l.Flows()) == len(before)+3 })
 	d.until(t, "the frame of nobody's fault", ofPort(3))
 	wrong := errors.New("restore failed")
 	err := l.Cut(deadline(t), func(context.Context) error {
@@ -296,6 +298,40 @@ func TestFlowsAreBounded(t *testing.T) {
 	if len(f.table) > maxFlows+2 {
 		t.Errorf("%d flows are kept", len(f.table))
 	}
+}
+
+func TestNothingIsLeftAfterClose(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for range 3 {
+		l, dir := newLAN(t, func(c *Config) { c.Capture = filepath.Join(t.TempDir(), "run.pcapng") })
+		d, lt := newGuest(t, l, dir, desktop), newGuest(t, l, dir, laptop)
+		d.serveEcho(t, 22)
+		lt.want(t, desktop, 22, open)
+		conn, err := l.DialContext(deadline(t), "tcp", "desktop:22")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(l.Close(), l.Close()); err != nil {
+			t.Error(err)
+		}
+		if err := exchange(conn, []byte("hello"), patience); err == nil {
+			t.Error("a connection outlived the LAN")
+		}
+		if _, err := l.ListenTCP(netip.MustParseAddrPort("203.0.113.10:80")); err == nil {
+			t.Error("a closed LAN listens")
+		}
+		if err := l.Listen("desktop", filepath.Join(dir, "again")); err == nil {
+			t.Error("a closed cable listens")
+		}
+		if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) != 0 {
+			t.Errorf("left behind: %v", left)
+		}
+		for _, g := range []*guest{d, lt} {
+			_ = g.wire.conn.Close()
+			g.close()
+		}
+	}
+	eventually(t, "all goroutines to end", func() bool { return runtime.NumGoroutine() <= before+1 })
 }
 
 // TestTheHostsNetworkIsNeverUsed reads our own source: the only call into the
