@@ -29,10 +29,6 @@ let
   inherit (lib.options) isOption showOption;
   inherit (lib.types) memberDefinitions;
 
-  # The folder of this library. A position in here says nothing to a user: it
-  # is where lib.setAttrByPath or the like builds a set.
-  library = toString ../. + "/";
-
   # A value as JSON can have it. What throws is said to do so.
   plain =
     value:
@@ -67,7 +63,7 @@ let
     def:
     let
       pos = def.pos or null;
-      own = pos != null && pos.line or null != null && !lib.strings.hasPrefix library (toString pos.file);
+      own = pos != null && pos.line or null != null;
     in
     {
       file = toString (if own then pos.file else def.file);

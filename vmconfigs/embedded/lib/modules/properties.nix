@@ -11,11 +11,28 @@ let
     length
     mapAttrs
     sort
+    stringLength
+    substring
+    unsafeGetAttrPos
     ;
 
   tag = value: value._type or "";
+
+  library = toString ../.;
+  inside = folder: file: substring 0 (stringLength folder + 1) file == folder + "/";
 in
 rec {
+  # Where the member `name` of a set stands: { file, line, column }. Where Nix
+  # does not know, and where it is this library that made the set (setAttrByPath,
+  # genAttrs, …), it stands where the set does.
+  positionOf =
+    name: set: outside:
+    let
+      pos = unsafeGetAttrPos name set;
+      ours = inside library pos.file && !inside "${library}/tests" pos.file;
+    in
+    if pos == null || ours then outside else pos;
+
   mkIf = condition: content: {
     _type = "if";
     inherit condition content;

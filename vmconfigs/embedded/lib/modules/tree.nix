@@ -23,6 +23,7 @@ let
     evalOptionValue
     fixupOptionType
     mergeOptionDecls
+    positionOf
     ;
 
   # The members of what one definition sets, as definitions: name -> def.
@@ -37,11 +38,7 @@ let
           members = mapAttrs (name: value: {
             inherit (def) file;
             value = if wrap == null then value else wrap value;
-            pos =
-              let
-                pos = unsafeGetAttrPos name attrs;
-              in
-              if pos == null then def.pos or null else pos;
+            pos = positionOf name attrs (def.pos or null);
           }) attrs;
         }
     ) (branches def.value);

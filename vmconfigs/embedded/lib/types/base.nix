@@ -137,11 +137,7 @@ rec {
       member = name: value: {
         inherit (def) file;
         inherit value;
-        pos =
-          let
-            pos = builtins.unsafeGetAttrPos name def.value;
-          in
-          if above > 0 || pos == null then outside else pos;
+        pos = if above > 0 then outside else lib.modules.positionOf name def.value outside;
       };
     in
     builtins.mapAttrs (

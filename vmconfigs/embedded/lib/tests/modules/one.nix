@@ -1,0 +1,7 @@
+{
+  imports = [
+    ./two.nix
+    ./three.nix
+  ];
+  x = [ 11 ];
+}

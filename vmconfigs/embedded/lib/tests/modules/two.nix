@@ -1,0 +1,4 @@
+{
+  imports = [ ./three.nix ];
+  x = [ 22 ];
+}
