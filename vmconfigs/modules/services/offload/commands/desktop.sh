@@ -26,7 +26,5 @@ unit_running() {
   return 1
 }
 
-# cache_signs PATH: does the cache sign it with the key in the public file?
-cache_signs() {
-  signed_by "$1" --option trusted-public-keys "$(cat -- "$CACHE_PUBLIC_KEY")" >/dev/null 2>&1
-}
+# verify_own PATH [OPTIONS...]: is it signed with the key in the public file?
+verify_own() { verify "$@" --option trusted-public-keys "$(cat -- "$CACHE_PUBLIC_KEY" 2>/dev/null)"; }

@@ -81,14 +81,14 @@ has_word() {
   return 1
 }
 
-# nonce_build NONCE OPTIONS...: a derivation nobody has built before. Its output
-# holds the nonce and the boot id of the machine that built it. It needs no
-# nixpkgs: the sandbox has /bin/sh.
+# nonce_build NONCE OPTIONS...: a derivation nobody has built before, in 90 s. Its
+# output holds the nonce and the boot id of the machine that built it. It needs
+# no nixpkgs: the sandbox has /bin/sh.
 nonce_build() {
   local nonce=$1
   shift
   # shellcheck disable=SC2016 # $out is the builder's
-  NIX_REMOTE=daemon nix-build --no-out-link --option substitute false "$@" --expr '
+  NIX_REMOTE=daemon within 90 nix-build --no-out-link --option substitute false "$@" --expr '
     derivation {
       name = "offload-'"$nonce"'";
       system = builtins.currentSystem;
@@ -134,13 +134,26 @@ probe_cache() {
   return 1
 }
 
-# signed_by PATH [OPTIONS...]: is the path, as the cache serves it, signed by a
-# trusted key? `--no-contents` leaves its NAR alone.
-signed_by() {
+# verify PATH [OPTIONS...]: is the path, as the cache serves it, signed by a
+# trusted key? 0 yes, 2 no; anything else: it could not be found out. With
+# --no-contents its NAR is left alone. See nix3-store-verify(1).
+verify() {
   local path=$1
   shift
-  nix_cli 15 store verify --no-contents --store "$CACHE_URL" \
-    --option narinfo-cache-positive-ttl 0 "$@" "$path"
+  nix_cli 20 store verify --store "$CACHE_URL" --option narinfo-cache-positive-ttl 0 "$@" "$path"
+}
+
+# narinfo PATH: what the cache says of a store path; fails if it has none.
+narinfo() {
+  local base=${1##*/}
+  within 8 curl --silent --fail --connect-timeout 3 --max-time 6 "$CACHE_URL/${base%%-*}.narinfo"
+}
+
+# needs_signature PATH: does the cache have it, and is its name no hash of its
+# contents? Nix trusts such a path without a signature, so it proves nothing.
+needs_signature() {
+  local info
+  info=$(narinfo "$1") && ! grep -q '^CA: .' <<<"$info"
 }
 
 # store_path FILE: the store path a file lies in, or nothing.
@@ -150,12 +163,6 @@ store_path() {
   if [[ $target =~ ^(/nix/store/[0-9a-z]{32}-[^/]+) ]]; then
     printf '%s' "${BASH_REMATCH[1]}"
   fi
-}
-
-# narinfo_code PATH: status of a store path's narinfo.
-narinfo_code() {
-  local base=${1##*/}
-  http_code "$CACHE_URL/${base%%-*}.narinfo"
 }
 
 # --- TCP ---------------------------------------------------------------------

@@ -34,7 +34,7 @@ check_key() {
 }
 
 check_cache() {
-  local sample
+  local sample answer status=0
   if ! probe_cache; then
     bad "Cache not accessible"
     note "$CACHE_PROBLEM"
@@ -44,13 +44,21 @@ check_cache() {
   printf '   %s\n' "${CACHE_INFO//$'\n'/$'\n   '}"
   # This very program: a path of this machine's that no other cache signed.
   sample=$(store_path "$0")
-  [ -n "$sample" ] && [ -r "$CACHE_PUBLIC_KEY" ] || return 0
-  if cache_signs "$sample"; then
-    ok "Cache signs with $(cut -d: -f1 "$CACHE_PUBLIC_KEY") of $CACHE_PUBLIC_KEY"
-  else
-    bad "Cache does not sign with the key in $CACHE_PUBLIC_KEY"
-    note "after a change of the key: sudo systemctl restart nix-serve"
+  if [ -z "$sample" ] || ! needs_signature "$sample"; then
+    return
   fi
+  answer=$(verify_own "$sample" --no-contents 2>&1) || status=$?
+  case $status in
+    0) ok "Cache signs with the key in $CACHE_PUBLIC_KEY" ;;
+    2)
+      bad "Cache does not sign with the key in $CACHE_PUBLIC_KEY"
+      note "after a change of the key: sudo systemctl restart nix-serve"
+      ;;
+    *)
+      bad "Cache: its signature cannot be checked"
+      note "$(tail -n 1 <<<"$answer")"
+      ;;
+  esac
 }
 
 # key_lines FILE...: how many keys they hold.

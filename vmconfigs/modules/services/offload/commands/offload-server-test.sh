@@ -29,9 +29,12 @@ test_cache() {
   sample=$(store_path "$0")
   if [ -z "$sample" ]; then
     note "no store path at hand to fetch"
-  elif nix_cli 20 store verify --store "$CACHE_URL" --option narinfo-cache-positive-ttl 0 \
-    --option trusted-public-keys "$(cat -- "$CACHE_PUBLIC_KEY" 2>/dev/null)" "$sample" >"$SCRATCH/verify" 2>&1; then
-    ok "Cache: a path was fetched, its contents and signature are right"
+  elif verify_own "$sample" >"$SCRATCH/verify" 2>&1; then
+    if needs_signature "$sample"; then
+      ok "Cache: a path was fetched, its contents and signature are right"
+    else
+      ok "Cache: a path was fetched, its contents are right"
+    fi
   else
     bad "Cache: a path could not be fetched or verified: $(tail -n 1 "$SCRATCH/verify")"
   fi
@@ -40,9 +43,7 @@ test_cache() {
 test_build() {
   local nonce path seen="" status=0
   nonce=$(new_nonce)
-  export -f nonce_build
-  # shellcheck disable=SC2016 # for the shell inside
-  path=$(within 90 "$BASH" -c 'nonce_build "$0" --builders "" --max-jobs 1' "$nonce" 2>"$SCRATCH/log") || status=$?
+  path=$(nonce_build "$nonce" --builders "" --max-jobs 1 2>"$SCRATCH/log") || status=$?
   if [ "$status" -eq 0 ]; then
     read -r seen _ <"$path" || true
   fi

@@ -80,20 +80,29 @@ check_share() {
 check_share_away() { bad "$1 not mounted"; }
 
 check_cache() {
+  local answer status=0
   if ! probe_cache; then
     bad "Desktop cache not accessible"
     note "$CACHE_PROBLEM"
     return
   fi
   ok "Desktop cache accessible"
-  [ -n "$sample" ] && [ "$(narinfo_code "$sample")" = 200 ] || return 0
-  if signed_by "$sample" >/dev/null 2>&1; then
-    ok "Desktop cache signs with a key this laptop trusts"
-  else
-    bad "Desktop cache signs with no key this laptop trusts, so Nix will not use it"
-    note "trusted: $(nix_setting trusted-public-keys)"
-    note "offload-server-status on the desktop prints its key: put it into cachePublicKeys"
+  if [ -z "$sample" ] || ! needs_signature "$sample"; then
+    return
   fi
+  answer=$(verify "$sample" --no-contents 2>&1) || status=$?
+  case $status in
+    0) ok "Desktop cache signs with a key this laptop trusts" ;;
+    2)
+      bad "Desktop cache signs with no key this laptop trusts, so Nix will not use it"
+      note "trusted: $(nix_setting trusted-public-keys)"
+      note "offload-server-status on the desktop prints its key: put it into cachePublicKeys"
+      ;;
+    *)
+      bad "Desktop cache: its signature cannot be checked"
+      note "$(tail -n 1 <<<"$answer")"
+      ;;
+  esac
 }
 
 check_address() {
