@@ -112,6 +112,13 @@ let
         ;
       files = lib.filterAttrs (sub: _: wanted sub) files;
     };
+
+  textOf =
+    file:
+    let
+      text = store.textAt "${file}";
+    in
+    if text == null then throw "${toString file} is no text file" else text;
 in
 rec {
   inherit derivation unbuildable runtimeShell;
@@ -221,11 +228,9 @@ rec {
         + "\n${text}\n";
     };
 
-  # Files of the evaluation, one after the other.
-  concatText =
-    name: files: writeText name (lib.concatMapStrings (f: builtins.readFile (toString f)) files);
-  concatScript =
-    name: files: writeScript name (lib.concatMapStrings (f: builtins.readFile (toString f)) files);
+  # Files of the evaluation, made or copied, one after the other.
+  concatText = name: files: writeText name (lib.concatMapStrings textOf files);
+  concatScript = name: files: writeScript name (lib.concatMapStrings textOf files);
 
   replaceVars =
     src: replacements:

@@ -47,24 +47,16 @@ let
 
   readCarrier = path: builtins.fromJSON (plain (builtins.readFile (readable path path)));
 
-  # The text files below a path that was copied into the store, as they are.
-  sourceFiles =
+  # A file that was copied into the store, as it is; null if it is no file.
+  sourceText =
     root: path:
     let
       file = readable path root;
-      type = builtins.readFileType file;
     in
-    if type == "regular" then
-      {
-        ${path} = {
-          text = plain (builtins.readFile file);
-          executable = false;
-        };
-      }
-    else if type == "directory" then
-      lib.concatMapAttrs (name: _: sourceFiles root "${path}/${name}") (builtins.readDir file)
+    if builtins.pathExists file && builtins.readFileType file == "regular" then
+      plain (builtins.readFile file)
     else
-      { };
+      null;
 in
 rec {
   inherit safeName;
@@ -97,25 +89,24 @@ rec {
     # An empty substring keeps the context and nothing else.
     builtins.substring 0 0 carrier + self;
 
-  # Every file mentioned in a text, transitively: absolute path -> file.
+  # Every file made by an evaluation that a text mentions, transitively:
+  # absolute path -> file. What was copied into the store as it is lies there
+  # already, and is no part of it.
   contents =
     text:
     let
       closure = builtins.genericClosure {
-        startSet = map (key: { inherit key; }) (references text);
+        startSet = map (key: { inherit key; }) (lib.filter isCarrier (references text));
         operator =
           { key }:
-          if isCarrier key then map (reference: { key = reference; }) (readCarrier key).references else [ ];
+          map (reference: { key = reference; }) (lib.filter isCarrier (readCarrier key).references);
       };
       filesOf =
         { key }:
-        if isCarrier key then
-          let
-            carried = readCarrier key;
-          in
-          lib.mapAttrs' (sub: file: lib.nameValuePair "${carried.path}${sub}" file) carried.files
-        else
-          sourceFiles key key;
+        let
+          carried = readCarrier key;
+        in
+        lib.mapAttrs' (sub: file: lib.nameValuePair "${carried.path}${sub}" file) carried.files;
     in
     lib.foldl' (all: item: all // filesOf item) { } closure;
 
@@ -124,8 +115,16 @@ rec {
   textAt =
     target:
     let
-      all = contents target;
+      made = contents target;
       name = plain target;
+      source = lib.findFirst (
+        root: !isCarrier root && (name == root || lib.hasPrefix "${root}/" name)
+      ) null (references target);
     in
-    if all ? ${name} then all.${name}.text or null else null;
+    if made ? ${name} then
+      made.${name}.text or null
+    else if source != null then
+      sourceText source name
+    else
+      null;
 }

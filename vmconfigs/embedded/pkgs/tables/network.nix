@@ -21,6 +21,7 @@ in
   dnsutils = p "bind" "9.20.24" "bind9-dnsutils" dns;
   ethtool = p "ethtool" "7.0" "ethtool" "sbin/ethtool!";
   fping = p "fping" "5.5" "fping" "fping!";
+  host = p "host-bind" "9.20.24" "bind9-host" "host!";
   hping = p "hping" "2014-12-26" "hping3" "sbin/hping3";
   httpie = p "httpie" "3.2.4" "httpie" "http! https";
   iftop = p "iftop" "1.0pre4" "iftop" "sbin/iftop!";
@@ -75,4 +76,6 @@ in
   whois = p "whois" "5.6.6" "whois" "whois!";
   wireguard-tools = p "wireguard-tools" "1.0.20260223" "wireguard-tools" "wg! wg-quick";
   wol = p "wol" "0.7.1" "" "wol!";
+  x11_ssh_askpass = p "x11-ssh-askpass" "1.2.4.1" "ssh-askpass" "x11-ssh-askpass!=/usr/bin/ssh-askpass";
+  xauth = p "xauth" "1.1.5" "xauth" "xauth!";
 }

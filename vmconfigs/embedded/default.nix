@@ -1,0 +1,45 @@
+# Evaluates NixOS modules where there is no nixpkgs.
+#
+#   nix-instantiate --eval --strict --json --read-write-mode \
+#     -E '(import ./embedded { modules = [ /etc/nixos/configuration.nix ]; }).configuration'
+#
+# modules: as of nixosSystem. specialArgs: more arguments of every module.
+# Result:
+#   config, options   as lib.evalModules gives them
+#   configuration     the whole host, ready for JSON: see ./render.nix
+#   explain           path of an option, as a list -> where its value comes from
+{
+  modules,
+  specialArgs ? { },
+  lib ? import ./lib,
+}:
+let
+  optionModules = map (name: ./options + "/${name}") (import ./options);
+
+  eval = lib.evalModules {
+    class = "nixos";
+    specialArgs = {
+      modulesPath = toString ./modules;
+    }
+    // specialArgs;
+    modules = optionModules ++ [ ./options/guest.nix ] ++ modules;
+  };
+in
+{
+  inherit lib;
+  inherit (eval) config options;
+  inherit (eval._module.args) pkgs;
+
+  configuration = import ./render.nix {
+    inherit (eval) config options;
+    inherit lib;
+    inherit (eval._module.args) pkgs utils;
+  };
+
+  explain =
+    path:
+    lib.explainOption {
+      inherit (eval) options config;
+      inherit path;
+    };
+}
