@@ -59,6 +59,14 @@ func Rank(findings []Finding) []RootCause {
 			causes[i].Explains = union(causes[i].Explains, []string{f.Check})
 		}
 	}
+	// Told in the order in which they were found.
+	order := map[string]int{}
+	for i, f := range slices.Backward(findings) {
+		order[f.Check] = i
+	}
+	for _, c := range causes {
+		slices.SortFunc(c.Explains, func(a, b string) int { return cmp.Compare(order[a], order[b]) })
+	}
 	return causes
 }
 
