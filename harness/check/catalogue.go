@@ -1,0 +1,101 @@
+package check
+
+import "offload-e2e/harness/report"
+
+// Entry is what is known of a diagnosis beside the case at hand.
+type Entry struct {
+	Layer  report.Layer
+	Remedy string
+}
+
+// Catalogue holds every diagnosis code a check can give.
+var Catalogue = map[string]Entry{
+	// reachability
+	"network.unreachable":           {report.Reachability, "check that the desktop is on, that its cable is plugged in, and its address"},
+	"network.wrong-desktop-address": {report.Evaluation, "write the desktop's real address in the client's configuration (desktopIP), everywhere the same"},
+	"network.icmp-blocked":          {report.Reachability, "nothing to mend for offload: TCP works; a command that pings first will call the desktop unreachable"},
+	// ports
+	"ssh.port-refused":    {report.Port, "enable services.openssh on the desktop"},
+	"ssh.port-filtered":   {report.Port, "open TCP 22 in the desktop's firewall (networking.firewall.allowedTCPPorts)"},
+	"cache.port-refused":  {report.Port, "start nix-serve on the desktop: systemctl status nix-serve"},
+	"cache.port-filtered": {report.Port, "open the cache's port in the desktop's firewall (networking.firewall.allowedTCPPorts)"},
+	"cache.bind-address":  {report.Port, "let nix-serve listen on 0.0.0.0 (services.nix-serve.bindAddress)"},
+	"nfs.port-refused":    {report.Port, "start the NFS server on the desktop (services.nfs.server.enable)"},
+	"nfs.port-filtered":   {report.Port, "open TCP 2049 and 111 in the desktop's firewall"},
+	"nfs.rpcbind-closed":  {report.Port, "open TCP and UDP 111 in the desktop's firewall"},
+	// evaluation and settings
+	"builder.not-configured":    {report.Evaluation, "set nix.distributedBuilds = true, or define nix.settings.builders at normal priority (no mkDefault)"},
+	"builder.list-swallowed":    {report.Evaluation, "separate builders by ';' or use nix.buildMachines"},
+	"builder.machines-shadowed": {report.Evaluation, "define builders in one place: nix.buildMachines, or nix.settings.builders"},
+	"builder.user-unknown":      {report.Evaluation, "let the client's builder URI name the desktop's builder user (services.offload-server.builderUser)"},
+	"builder.untrusted":         {report.Trust, "add the builder user to nix.settings.trusted-users on the desktop"},
+	"builder.system-mismatch":   {report.Evaluation, "name the laptop's system in the builder's systems"},
+	"builder.feature-missing":   {report.Evaluation, "name the feature in the builder's supportedFeatures"},
+	"builder.no-slots":          {report.Evaluation, "give the builder at least one job (maxJobs)"},
+	"builder.built-locally":     {report.Content, "see the builder's other findings: the build ran on the laptop"},
+	"builder.build-failed":      {report.Content, "read the build's output in the evidence"},
+	"builder.store-full":        {report.Content, "free space in the desktop's /nix (nix-collect-garbage)"},
+	"nix.fallback-off":          {report.Evaluation, "set nix.settings.fallback = true on the laptop"},
+	"nix.no-local-capacity":     {report.Evaluation, "give the laptop at least one job of its own (nix.settings.max-jobs)"},
+	"nix.connect-timeout":       {report.Evaluation, "set nix.settings.connect-timeout to 5 seconds or less"},
+	"nix.sandbox-off":           {report.Evaluation, "set nix.settings.sandbox = true on the desktop"},
+	"nix.daemon-dead":           {report.Protocol, "systemctl status nix-daemon.socket"},
+	"nix.offline-build-failed":  {report.Content, "read the build's output in the evidence"},
+	"nix.fallback-slow":         {report.Content, "lower connect-timeout and the ssh ConnectTimeout of the builder"},
+	"config.switch-failed":      {report.Evaluation, "read the units' journals in the evidence"},
+	"config.not-enabled":        {report.Evaluation, "enable services.offload-server and its NFS"},
+	"config.sudo-password":      {report.Evaluation, "allow sudo without a password for the administrator, or type it"},
+	"command.failed":            {report.Content, "run the command by hand and read what it says"},
+	"command.hangs":             {report.Content, "give every probe of the command a deadline (timeout(1))"},
+	"command.missing":           {report.Evaluation, "add the command to environment.systemPackages"},
+	"command.disagrees":         {report.Content, "believe the proof, and mend the command"},
+	// ssh
+	"ssh.key-unauthorized":   {report.Authentication, "append the laptop's builder_key.pub to the builder's authorized_keys on the desktop"},
+	"ssh.key-too-early":      {report.Authentication, "remove the key: it was authorized before it was handed over"},
+	"ssh.strict-modes":       {report.Authentication, "chmod 600 authorized_keys, chmod 700 its folder, and let the builder own them"},
+	"ssh.no-authorized-keys": {report.Authentication, "create authorized_keys in the builder's .ssh with the laptop's public key"},
+	"ssh.line-differs":       {report.Authentication, "put builder_key.pub on a line of its own in authorized_keys"},
+	"ssh.no-shell":           {report.Authentication, "give the builder user a shell (users.users.<name>.shell = pkgs.bash)"},
+	"ssh.host-key-unknown":   {report.Authentication, "put the desktop's host key in programs.ssh.knownHosts, or accept it once as root"},
+	"ssh.host-key-changed":   {report.Authentication, "compare the desktop's host key by hand, then replace the known one"},
+	"ssh.control-path":       {report.Authentication, "do not put ControlPath in a folder that root may not have"},
+	"ssh.banner-timeout":     {report.Protocol, "the desktop accepts connections and does not answer: look whether it hangs"},
+	"ssh.login-failed":       {report.Authentication, "read ssh's output in the evidence"},
+	"ssh.no-nix":             {report.Protocol, "let the builder's login find nix-store on its PATH"},
+	"keys.missing":           {report.Authentication, "make the key where the client looks for it: ssh-keygen -t ed25519 -N '' -f <path>"},
+	"keys.permissions":       {report.Authentication, "chmod 600 the builder key and let root own it"},
+	"keys.passphrase":        {report.Authentication, "make the builder key without a passphrase (ssh-keygen -p)"},
+	"keys.pair-mismatch":     {report.Authentication, "make the .pub file again from the private key: ssh-keygen -y"},
+	// cache
+	"cache.not-configured":     {report.Evaluation, "add http://<desktop>:5000 to nix.settings.substituters on the laptop"},
+	"cache.wrong-port":         {report.Evaluation, "let the laptop's substituter name the port the desktop's cache listens on"},
+	"cache.scheme":             {report.Protocol, "write http:// for the desktop's cache: it speaks no TLS"},
+	"cache.order":              {report.Evaluation, "let the desktop's cache come before the internet's (order, ?priority=)"},
+	"cache.key-malformed":      {report.Evaluation, "mend the entry of trusted-public-keys: it breaks every signature check, good keys included"},
+	"cache.key-name":           {report.Trust, "trust the desktop's public key with exactly the name it signs with"},
+	"cache.key-untrusted":      {report.Trust, "add the desktop's public key to nix.settings.trusted-public-keys on the laptop"},
+	"cache.key-unused":         {report.Trust, "remove the key: no cache that can be reached signs with it"},
+	"cache.key-file":           {report.Trust, "make the key pair with offload-generate-cache-keys"},
+	"cache.key-permissions":    {report.Trust, "chmod 600 the private key"},
+	"cache.unsigned":           {report.Trust, "give nix-serve its key (services.nix-serve.secretKeyFile)"},
+	"cache.stale-key":          {report.Trust, "restart nix-serve after its key has changed"},
+	"cache.signature":          {report.Trust, "the signature does not verify with the public key on file: make and hand over the pair again"},
+	"cache.daemon-unreachable": {report.Protocol, "let nix-serve talk to the Nix daemon (RestrictAddressFamilies, allowed-users)"},
+	"cache.http-error":         {report.Protocol, "read nix-serve's journal in the evidence"},
+	"cache.negative-cached":    {report.Protocol, "lower narinfo-cache-negative-ttl, or delete /root/.cache/nix/binary-cache-v*.sqlite*"},
+	"cache.not-used":           {report.Content, "see the cache's other findings: nothing was fetched from it"},
+	"cache.nar-corrupt":        {report.Content, "nix store verify --repair on the desktop"},
+	// nfs
+	"nfs.no-export":     {report.Protocol, "export the directory on the desktop (services.nfs.server.exports), and let it exist"},
+	"nfs.no-directory":  {report.Content, "create the exported directory (systemd.tmpfiles.rules)"},
+	"nfs.not-enabled":   {report.Evaluation, "enable services.offload-server.enableNFS"},
+	"nfs.no-mount":      {report.Evaluation, "define the mount on the laptop (fileSystems)"},
+	"nfs.access-denied": {report.Authentication, "let the export name the laptop's network"},
+	"nfs.not-mounted":   {report.Protocol, "read mount's words in the evidence"},
+	"nfs.not-nfs":       {report.Content, "mount the desktop's export there: what is there is a local directory"},
+	"nfs.content":       {report.Content, "the mount shows something else than the desktop has"},
+	"nfs.write-denied":  {report.Authentication, "export with no_root_squash, or let the anonymous user own the directory"},
+	"nfs.not-read-only": {report.Content, "mount and export the store read-only"},
+	"nfs.hard-mount":    {report.Evaluation, "mount with nofail and x-systemd.automount (or noauto), so that a boot does not wait for the desktop"},
+	"nfs.hangs":         {report.Protocol, "mount with soft and timeo, or look whether nfsd threads run"},
+}

@@ -1,0 +1,5 @@
+package check
+
+import "encoding/base64"
+
+func decodeKey(material string) ([]byte, error) { return base64.StdEncoding.DecodeString(material) }
