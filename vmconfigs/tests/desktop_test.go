@@ -266,13 +266,13 @@ func TestOffloadGenerateCacheKeys(t *testing.T) {
 
 func TestCacheStatus(t *testing.T) {
 	t.Parallel()
-	make := func(t *testing.T) *world {
+	create := func(t *testing.T) *world {
 		w := newLaptop(t)
 		w.env["CACHE_USED"] = "1"
 		w.program("id", "echo 1000")
 		return w
 	}
-	check(t, "cache-status", make, []fault{
+	check(t, "cache-status", create, []fault{
 		{name: "healthy", status: 0, absent: []string{"❌", "⚠"}, lines: []string{
 			"✅ Local cache reachable at http://192.168.15.7:5000", "✅ Timeout: 3 s", "✅ Fallback", "   Active substituters: http://192.168.15.7:5000 https://cache.nixos.org/",
 			"✅ Local cache is an active substituter",

@@ -142,12 +142,12 @@ func setting(name, value string) func(w *world) {
 
 func away(w *world) { w.program("ping", "exit 1") }
 
-func check(t *testing.T, command string, make func(*testing.T) *world, faults []fault) {
+func check(t *testing.T, command string, create func(*testing.T) *world, faults []fault) {
 	t.Helper()
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
-			w := make(t)
+			w := create(t)
 			if f.broken != nil {
 				f.broken(w)
 			}
@@ -327,13 +327,13 @@ func TestOffloadMountAndUnmount(t *testing.T) {
 
 func TestOffloadSetup(t *testing.T) {
 	t.Parallel()
-	make := func(t *testing.T) *world {
+	create := func(t *testing.T) *world {
 		w := newLaptop(t)
 		w.program("offload-status", "exit 0")
 		w.program("offload-test-build", "exit 0")
 		return w
 	}
-	check(t, "offload-setup", make, []fault{
+	check(t, "offload-setup", create, []fault{
 		{name: "healthy", status: 0, lines: []string{"✅ Builder key: ", "✅ SSH builder access working", "✅ Set-up: all is well"}},
 		{name: "makes a key", broken: func(w *world) {
 			os.Remove(w.path("builder_key"))

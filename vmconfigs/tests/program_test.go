@@ -40,7 +40,7 @@ func roles() map[string]role {
 		"desktop": {
 			library:  "desktop",
 			commands: []string{"offload-server-status", "offload-server-test", "offload-generate-cache-keys"},
-			programs: strings.Fields("nix nix-build nix-store curl exportfs ssh systemctl mount umount setpriv find"),
+			programs: strings.Fields("nix nix-build nix-store curl exportfs systemctl mount umount setpriv find"),
 		},
 		"both": {
 			commands: []string{"cache-status"},
@@ -80,6 +80,28 @@ func compose(t *testing.T, command string) string {
 		text.Write(data)
 	}
 	return text.String()
+}
+
+// packageOf says which package of nixpkgs brings a program.
+func packageOf(program string) string {
+	switch program {
+	case "nix", "nix-build", "nix-store":
+		return "nix"
+	case "find":
+		return "pkgs.findutils"
+	case "ping":
+		return "pkgs.iputils"
+	case "exportfs":
+		return "pkgs.nfs-utils"
+	case "ssh", "ssh-keygen":
+		return "pkgs.openssh"
+	case "systemctl", "systemd-escape", "journalctl":
+		return "pkgs.systemd"
+	case "mount", "umount", "setpriv":
+		return "pkgs.util-linux"
+	default:
+		return "pkgs." + program
+	}
 }
 
 // A world is what a command sees: a PATH of stand-ins and nothing else, files

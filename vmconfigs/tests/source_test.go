@@ -66,20 +66,47 @@ func TestShellcheck(t *testing.T) {
 	}
 }
 
+// The modules whose settings and packages the commands of a role get.
+func moduleOf(role string) string {
+	return map[string]string{
+		"laptop":  "../modules/services/offload/client.nix",
+		"desktop": "../modules/services/offload-server.nix",
+		"both":    "../modules/system/binary-cache.nix",
+	}[role]
+}
+
+// The stand-ins are all that a command finds on its PATH here, so what the
+// module lists must bring each of them.
+func TestModulesListThePackagesCommandsUse(t *testing.T) {
+	t.Parallel()
+	for name, r := range roles() {
+		data, err := os.ReadFile(moduleOf(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, program := range r.programs {
+			line := regexp.MustCompile(`(?m)^\s*(config\.nix\.package|` + regexp.QuoteMeta(packageOf(program)) + `)$`)
+			found := line.FindAllString(string(data), -1)
+			if packageOf(program) != "nix" {
+				found = slices.DeleteFunc(found, func(s string) bool { return strings.Contains(s, "config.nix") })
+			}
+			if len(found) == 0 {
+				t.Errorf("%s uses %s; %s does not list %s", name, program, moduleOf(name), packageOf(program))
+			}
+		}
+	}
+}
+
 // A variable that a command reads is one that its module sets: with
 // `set -o nounset` the command would end there otherwise.
 func TestModulesGiveTheSettingsCommandsRead(t *testing.T) {
 	t.Parallel()
-	modules := map[string]string{
-		"laptop": "../modules/services/offload/client.nix", "desktop": "../modules/services/offload-server.nix",
-		"both": "../modules/system/binary-cache.nix",
-	}
 	// Set by the commands themselves, or optional.
 	own := strings.Fields(`CACHE_INFO CACHE_PROBLEM SCRATCH BASH BASH_REMATCH RANDOM SECONDS USAGE COMMENT
 		MOUNTINFO FIB_TRIE BOOT_ID PASSWD NFSD_THREADS`)
 	variable := regexp.MustCompile(`\$\{?([A-Z][A-Z_]+)`)
 	for name, r := range roles() {
-		data, err := os.ReadFile(modules[name])
+		data, err := os.ReadFile(moduleOf(name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +124,7 @@ func TestModulesGiveTheSettingsCommandsRead(t *testing.T) {
 					continue
 				}
 				if !regexp.MustCompile(`(?m)^\s*` + match[1] + ` = `).Match(data) {
-					t.Errorf("%s.sh reads %s, which %s does not set", part, match[1], modules[name])
+					t.Errorf("%s.sh reads %s, which %s does not set", part, match[1], moduleOf(name))
 				}
 			}
 		}

@@ -46,6 +46,7 @@ let
   inputs = [
     config.nix.package
     pkgs.curl
+    pkgs.findutils
     pkgs.nfs-utils
     pkgs.openssh
     pkgs.systemd
