@@ -63,7 +63,7 @@ func TestStoreThatChanges(t *testing.T) {
 	}
 	// substitute copies from the server into another store, checking signatures.
 	substitute := func(t *testing.T, key, path string) (string, error) {
-		_, stderr, err := s.Try(t, "nix", "copy", "--from", url, "--to", "local?root="+t.TempDir(),
+		_, stderr, err := s.Try(t, "nix", "copy", "--from", url, "--to", "local?root="+s.Dir(t),
 			"--option", "trusted-public-keys", key, "--option", "narinfo-cache-positive-ttl", "0", path)
 		return stderr, err
 	}

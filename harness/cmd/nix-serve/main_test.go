@@ -152,7 +152,7 @@ func TestServesAsUnprivilegedUser(t *testing.T) {
 	if !strings.Contains(p.log.String(), "ignored arguments: --preload-app --strange option") {
 		t.Errorf("log does not name the ignored arguments:\n%s", p.log)
 	}
-	_, stderr, err := s.Try(t, "nix", "copy", "--from", p.url, "--to", "local?root="+t.TempDir(),
+	_, stderr, err := s.Try(t, "nix", "copy", "--from", p.url, "--to", "local?root="+s.Dir(t),
 		"--option", "trusted-public-keys", public, path)
 	if err != nil {
 		t.Fatalf("nix copy: %v\n%s", err, stderr)

@@ -91,6 +91,17 @@ func (s *Store) Env(more ...string) []string {
 	return append(append([]string{}, s.env...), more...)
 }
 
+// Dir makes a new directory that goes with the store. A store may be made in
+// it, whose read-only directories a test's own TempDir could not remove.
+func (s *Store) Dir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(s.Root, "dir")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // Try runs one of Nix's programs and returns its output and error texts.
 func (s *Store) Try(t testing.TB, program string, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
