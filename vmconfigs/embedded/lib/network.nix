@@ -1,10 +1,9 @@
-# IPv6 addresses (RFC 4291) in the form RFC 5952 recommends.
+# IPv6 addresses (RFC 4291), written in full: eight groups, no `::`.
 { lib }:
 let
   inherit (builtins)
     elemAt
     filter
-    foldl'
     genList
     isString
     length
@@ -39,27 +38,7 @@ let
         else
           fromHexString group
       ) all;
-  # The first longest run of at least two zeros becomes `::`.
-  shorten =
-    numbers:
-    let
-      runFrom = n: if n < 8 && elemAt numbers n == 0 then 1 + runFrom (n + 1) else 0;
-      best = foldl' (
-        found: n:
-        let
-          size = runFrom n;
-        in
-        if size > found.size then { inherit n size; } else found
-      ) {
-        n = 0;
-        size = 1;
-      } (genList (n: n) 8);
-      show = concatMapStringsSep ":" (n: toLower (toHexString n));
-    in
-    if best.size < 2 then
-      show numbers
-    else
-      "${show (lib.lists.take best.n numbers)}::${show (lib.lists.drop (best.n + best.size) numbers)}";
+  show = concatMapStringsSep ":" (n: toLower (toHexString n));
 in
 {
   ipv6 = {
@@ -70,11 +49,11 @@ in
         parts = filter isString (split "/" text);
         prefixLength = if length parts == 1 then 128 else lib.strings.toInt (elemAt parts 1);
       in
-      if length parts > 2 || prefixLength < 0 || prefixLength > 128 then
+      if length parts > 2 || prefixLength < 1 || prefixLength > 128 then
         bad text "wrong prefix length"
       else
         {
-          address = shorten (expand (elemAt parts 0));
+          address = show (expand (elemAt parts 0));
           inherit prefixLength;
         };
     # The half of an address that is made of a MAC address.

@@ -109,7 +109,7 @@ in
     let
       parts = deconstruct (needPath "splitRoot" "Argument" path);
     in
-    {
+    builtins.seq parts {
       inherit (parts) root;
       subpath = subpathOf parts.names;
     };

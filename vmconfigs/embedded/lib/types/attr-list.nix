@@ -11,7 +11,6 @@ let
     isAttrs
     isList
     length
-    mapAttrs
     sort
     typeOf
     zipAttrsWith

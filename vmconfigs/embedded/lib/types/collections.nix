@@ -26,7 +26,6 @@ let
     ;
   inherit (lib.types)
     addCheck
-    defaultFunctor
     elemTypeFunctor
     headErrorOf
     memberDefinitions
