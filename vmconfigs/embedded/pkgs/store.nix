@@ -111,20 +111,23 @@ rec {
     lib.foldl' (all: item: all // filesOf item) { } closure;
 
   # The text of one file by its path (a string with context), or null where it
-  # is no text file of this configuration.
+  # is no text file of this configuration. The text keeps what it mentions.
   textAt =
     target:
     let
+      withContext = text: if text == null then null else builtins.substring 0 0 target + text;
       made = contents target;
       name = plain target;
       source = lib.findFirst (
         root: !isCarrier root && (name == root || lib.hasPrefix "${root}/" name)
       ) null (references target);
     in
-    if made ? ${name} then
-      made.${name}.text or null
-    else if source != null then
-      sourceText source name
-    else
-      null;
+    withContext (
+      if made ? ${name} then
+        made.${name}.text or null
+      else if source != null then
+        sourceText source name
+      else
+        null
+    );
 }
