@@ -36,6 +36,8 @@ func TestSweep(t *testing.T) {
 			t.Errorf("left by the sweep: %v", files)
 		}
 	}
+	// The zombie is this process's to reap, which takes a moment.
+	eventually(t, "the end is noticed", func() bool { return !l.machine("laptop").Running() })
 	if _, err := l.machine("laptop").Exec(t.Context(), provider.Cmd("true")); !errors.Is(err, ErrOff) {
 		t.Errorf("exec on a machine swept away: %v", err)
 	}
