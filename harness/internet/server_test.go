@@ -55,17 +55,19 @@ func start(t testing.TB, s *internet.Server) string {
 }
 
 // client finds every name at the server, and trusts its authority alone.
-func client(s *internet.Server, address string) *http.Client {
+func client(t testing.TB, s *internet.Server, address string) *http.Client {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(s.CACertPEM())
-	return &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
+	transport := &http.Transport{
 		TLSClientConfig:   &tls.Config{RootCAs: roots},
 		ForceAttemptHTTP2: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "tcp", address)
 		},
-	}}
+	}
+	t.Cleanup(transport.CloseIdleConnections) // before the server waits for them
+	return &http.Client{Timeout: 30 * time.Second, Transport: transport}
 }
 
 func get(t testing.TB, c *http.Client, url string) (*http.Response, []byte) {
@@ -117,7 +119,7 @@ func TestServesSignedPaths(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				c := client(s, start(t, s))
+				c := client(t, s, start(t, s))
 				resp, body := get(t, c, "https://cache.nixos.org/nix-cache-info")
 				if want := "StoreDir: /nix/store\nWantMassQuery: 1\nPriority: 40\n"; resp.StatusCode != 200 || string(body) != want {
 					t.Errorf("status %d, %q", resp.StatusCode, body)
@@ -205,7 +207,7 @@ func TestAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	address := start(t, s)
-	c := client(s, address)
+	c := client(t, s, address)
 	if resp, _ := get(t, c, "https://"+address+"/nix-cache-info"); resp.StatusCode != 200 {
 		t.Errorf("by address: status %d", resp.StatusCode)
 	}
@@ -311,7 +313,7 @@ func TestContentThatFailsUnderWay(t *testing.T) {
 	if err := s.Add(internet.Path{StorePath: "/nix/store/" + strings.Repeat("0", 32) + "-a", NAR: open}); err != nil {
 		t.Fatal(err)
 	}
-	c := client(s, start(t, s))
+	c := client(t, s, start(t, s))
 	_, body := get(t, c, "https://cache.nixos.org/"+strings.Repeat("0", 32)+".narinfo")
 	info, err := narinfo.Parse(bytes.NewReader(body))
 	if err != nil {
@@ -372,7 +374,7 @@ func TestIdentityOutlivesARun(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newServer(t, internet.Options{Identity: today})
-	if resp, _ := get(t, client(before, start(t, s)), "https://cache.nixos.org/nix-cache-info"); resp.StatusCode != 200 {
+	if resp, _ := get(t, client(t, before, start(t, s)), "https://cache.nixos.org/nix-cache-info"); resp.StatusCode != 200 {
 		t.Errorf("status %d", resp.StatusCode)
 	}
 	content, err := os.ReadFile(file)

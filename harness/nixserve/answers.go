@@ -81,7 +81,11 @@ func (s *Server) query(ctx context.Context, hashPart string) (*daemon.PathInfo, 
 	if storePath == "" {
 		return nil, errNoSuchPath
 	}
-	return conn.QueryPathInfo(ctx, storePath)
+	info, err := conn.QueryPathInfo(ctx, storePath)
+	if errors.Is(err, daemon.ErrInvalidPath) { // collected between the two questions
+		return nil, errNoSuchPath
+	}
+	return info, err
 }
 
 // open waits for one of the workers' places, then connects.

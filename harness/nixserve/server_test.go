@@ -92,6 +92,23 @@ func TestDaemonThatFails(t *testing.T) {
 	}
 }
 
+// A path is collected between the two questions about it.
+func TestPathCollectedBetweenQuestions(t *testing.T) {
+	opts, d := sparse(t, 1024)
+	d.At = func(s daemontest.Stage, _ net.Conn) []byte {
+		if s == daemontest.Info {
+			return daemontest.Numbers(0x616c7473, 0)
+		}
+		return nil
+	}
+	url, _ := serve(t, opts)
+	for _, at := range []string{"/" + zeros + ".narinfo", "/nar/" + zeros + ".nar"} {
+		if resp, body := get(t, url+at); resp.StatusCode != 404 || string(body) != "No such path.\n" {
+			t.Errorf("%s: status %d, %q", at, resp.StatusCode, body)
+		}
+	}
+}
+
 // A key that is none: nix-serve starts, and fails to sign.
 func TestKeyThatIsNone(t *testing.T) {
 	for name, key := range map[string]string{
