@@ -170,7 +170,7 @@ let
             find (n + 1) option;
       found = find 0 configuration.options;
       inOption = below found.option.loc found.option.type found.option.allDefinitions found.rest;
-      freeform = configuration._module.freeformType;
+      freeform = configuration._module.freeformType or null;
       free = below [ ] freeform (map (
         def:
         def
@@ -198,9 +198,8 @@ let
   optionsBelow =
     options: path:
     foldl' (set: name: if set == null || isOption set then null else set.${name} or null) options path;
-in
-{
-  explainOption =
+
+  explain =
     configuration: path:
     let
       found = fromConfiguration configuration path;
@@ -229,4 +228,9 @@ in
         value = if value.success then plain value.value else "<error>";
         priority = if winning == [ ] then null else (head winning).priority;
       };
+in
+{
+  # The path may also be given along: explainOption { config, options, path }.
+  explainOption =
+    evaluation: if evaluation ? path then explain evaluation evaluation.path else explain evaluation;
 }
