@@ -5,7 +5,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +18,7 @@ import (
 // nix-instantiate(1). It returns both outputs.
 func evaluate(t *testing.T, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
+	watch(t)
 	program, err := exec.LookPath("nix-instantiate")
 	if err != nil {
 		t.Skip("no nix-instantiate in PATH: install Nix to run the tests of vmconfigs/embedded/lib")
@@ -27,6 +31,22 @@ func evaluate(t *testing.T, args ...string) (stdout, stderr string, err error) {
 	cmd.Stdout, cmd.Stderr = &out, &problems
 	err = cmd.Run()
 	return out.String(), problems.String(), err
+}
+
+// watch opens every Nix file here, so that go test does not give a cached
+// result after one of them changed: it cannot see what nix-instantiate reads.
+func watch(t *testing.T) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".nix" {
+			return err
+		}
+		_, err = os.Stat(path)
+		return err
+	})
+	if err != nil {
+		t.Fatalf("look at the files of the library: %v", err)
+	}
 }
 
 func TestValues(t *testing.T) {
