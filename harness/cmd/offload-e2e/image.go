@@ -1,0 +1,24 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"offload-e2e/harness/guest"
+)
+
+// imageStore keeps the guest images. OFFLOAD_E2E_MIRROR is the Debian mirror
+// they are built from.
+func (p *paths) imageStore(say func(format string, args ...any)) *guest.Store {
+	return &guest.Store{Dir: p.images(), Mirror: os.Getenv(mirrorVariable), Say: say}
+}
+
+// image is the guest image of the repository's recipe, built now where it is
+// missing or damaged.
+func (p *paths) image(ctx context.Context, say func(format string, args ...any)) (*guest.Image, error) {
+	recipe, err := guest.LoadRecipe(p.recipe())
+	if err != nil {
+		return nil, err
+	}
+	return p.imageStore(say).Get(ctx, recipe)
+}

@@ -1,0 +1,8 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// verbs are what the command can do.
+func verbs(p *paths) []*cobra.Command {
+	return []*cobra.Command{}
+}
