@@ -100,6 +100,11 @@ func Load(path string) (*Report, error) {
 	case err != nil:
 		return nil, fmt.Errorf("load report: %w", err)
 	}
+	return parse(text, path)
+}
+
+// parse reads the text of a report.json; path is for errors.
+func parse(text []byte, path string) (*Report, error) {
 	var head struct {
 		Schema *int `json:"schema"`
 	}

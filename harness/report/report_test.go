@@ -8,9 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -177,11 +175,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Add(b.Bytes())
 	f.Fuzz(func(t *testing.T, text []byte) {
-		path := filepath.Join(t.TempDir(), "report.json")
-		if err := os.WriteFile(path, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		r, err := Load(path)
+		r, err := parse(text, "report.json")
 		if err != nil {
 			return
 		}
@@ -268,69 +262,6 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// clock is one that a test turns.
-type clock struct {
-	mu sync.Mutex
-	t  time.Time
-}
-
-func (c *clock) now() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.t }
-func (c *clock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.t = c.t.Add(d)
-}
-
-func TestRecorder(t *testing.T) {
-	c := &clock{t: start}
-	r := newRecorder(Run{ID: "x"}, c.now)
-	r.EditRun(func(run *Run) { run.Provider = "qemu" })
-	endPhase := r.StartSpan(Span{Name: "phase 1", Kind: "phase", Budget: 20})
-	endStep := r.Span("switch", "step", "phase 1")
-	c.add(3 * time.Second)
-	endStep()
-	c.add(time.Second)
-	endStep() // once is enough
-	r.Span("never ends", "step", "phase 1")
-	r.AddFinding(broken(t, "laptop CH.hit cache.key-name")[0])
-	r.AddDisagreement(Disagreement{Check: "CH.hit"})
-	c.add(time.Second)
-	got := r.Report()
-	if got.Verdict != Fail || len(got.RootCauses) != 1 || got.Run.Provider != "qemu" || got.Run.Started != start || got.Run.Ended != start.Add(5*time.Second) {
-		t.Errorf("got %+v", got)
-	}
-	var took []float64
-	for _, s := range got.Timeline {
-		took = append(took, s.Seconds)
-	}
-	if !slices.Equal(took, []float64{5, 3, 1}) || got.Timeline[0].Budget != 20 {
-		t.Errorf("got %+v", got.Timeline)
-	}
-	endPhase()
-	r.AddError(RunError{Heading: "no"})
-	if again := r.Report(); again.Verdict != Error || len(got.Errors) != 0 {
-		t.Errorf("got %+v", again)
-	}
-}
-
-func TestRecorderIsConcurrent(t *testing.T) {
-	r := NewRecorder(Run{})
-	var wg sync.WaitGroup
-	for range 50 {
-		wg.Go(func() {
-			end := r.Span("s", "step", "")
-			r.AddFinding(Finding{State: Holds})
-			r.AddDisagreement(Disagreement{})
-			r.Report()
-			end()
-		})
-	}
-	wg.Wait()
-	if got := r.Report(); len(got.Findings) != 50 || len(got.Timeline) != 50 || len(r.Findings()) != 50 {
-		t.Errorf("%d findings, %d spans", len(got.Findings), len(got.Timeline))
-	}
-}
-
 func TestNoListIsNull(t *testing.T) {
 	var b bytes.Buffer
 	if err := (JSON{}).Write(&b, &Report{Findings: []Finding{{}}, RootCauses: []RootCause{{}}}); err != nil {
@@ -338,116 +269,6 @@ func TestNoListIsNull(t *testing.T) {
 	}
 	if strings.Contains(b.String(), "null") || !json.Valid(b.Bytes()) {
 		t.Errorf("got %s", b.String())
-	}
-}
-
-func TestLayout(t *testing.T) {
-	l := Layout{Root: filepath.Join(t.TempDir(), "new", "reports")}
-	if _, err := l.Latest(); err == nil {
-		t.Error("a report was found where there is none")
-	}
-	if ids, err := l.Runs(); err != nil || len(ids) != 0 {
-		t.Errorf("got %v, %v", ids, err)
-	}
-	first, second := NewRunID(start), NewRunID(start.Add(time.Second))
-	if !strings.HasPrefix(first, "20261122-223501-") || len(first) != 20 {
-		t.Errorf("got %s", first)
-	}
-	for _, id := range []string{first, second} {
-		dir, err := l.Create(id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := l.Publish(id); err != nil {
-			t.Fatal(err)
-		}
-		got, err := l.Latest()
-		if want, _ := filepath.EvalSymlinks(dir); err != nil || got != want {
-			t.Errorf("got %s, %v", got, err)
-		}
-		if to, err := os.Readlink(filepath.Join(l.Root, "latest")); err != nil || to != id {
-			t.Errorf("latest points to %s, %v", to, err)
-		}
-	}
-	if _, err := l.Create(second); err == nil {
-		t.Error("a run's folder was taken twice")
-	}
-	if _, err := l.Create("../x"); err == nil {
-		t.Error("a bad id was taken")
-	}
-	if ids, err := l.Runs(); err != nil || !slices.Equal(ids, []string{first, second}) {
-		t.Errorf("got %v, %v", ids, err)
-	}
-	link := filepath.Join(l.Root, "latest")
-	if err := os.Remove(link); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(link, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Publish(first); err == nil || !strings.Contains(err.Error(), "move it away") {
-		t.Errorf("got %v", err)
-	}
-}
-
-func play(p *Progress, c *clock) {
-	p.Heading("phase 1: desktop")
-	s := p.Start("switch desktop")
-	c.add(12 * time.Second)
-	p.tick()
-	other := p.Start("read journals")
-	p.tick()
-	c.add(31 * time.Second)
-	p.tick()
-	s.End(Holds, "")
-	s.End(Broken, "only the first counts")
-	other.End(Skipped, "no journal\nhere \x1b[2J")
-	p.Finding(failed().Findings[0])
-	p.Finding(failed().Findings[1])
-	p.Note("the lab stays up: offload-e2e ssh laptop")
-	close(p.stopped)
-	p.Close()
-	p.Close()
-}
-
-func TestProgress(t *testing.T) {
-	for name, look := range map[string]Look{"plain": {}, "live": {Live: true, Color: true, Width: 40}, "no-color": {Live: true, Width: 80}} {
-		t.Run(name, func(t *testing.T) {
-			c := &clock{t: start}
-			var b bytes.Buffer
-			play(newProgress(&b, look, c.now), c)
-			golden(t, "progress."+name+".txt", b.Bytes())
-		})
-	}
-}
-
-func TestProgressMovesByItself(t *testing.T) {
-	r, w := io.Pipe()
-	p := NewProgress(w, Look{Live: true, Width: 80})
-	go p.Start("boot")
-	buf := make([]byte, 4096)
-	var seen string
-	for strings.Count(seen, "boot") < 3 {
-		n, err := r.Read(buf)
-		if err != nil {
-			t.Fatal(err)
-		}
-		seen += string(buf[:n])
-	}
-	go func() { _, _ = io.Copy(io.Discard, r) }()
-	p.Close()
-}
-
-func TestLookOfNoTerminal(t *testing.T) {
-	f, err := os.CreateTemp(t.TempDir(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for _, w := range []io.Writer{&bytes.Buffer{}, f} {
-		if got := LookOf(w, func(string) string { return "" }); got != (Look{}) {
-			t.Errorf("got %+v", got)
-		}
 	}
 }
 
