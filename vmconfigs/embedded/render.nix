@@ -56,7 +56,7 @@ fields
       package:
       lib.nameValuePair (toString package) {
         inherit (package) pname version programs debian;
-        files = package.files or { };
+        files = (import ./pkgs/files.nix).${package.pname} or { };
       }
     ) (lib.attrValues packages)
   );

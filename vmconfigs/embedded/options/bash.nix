@@ -38,7 +38,7 @@ in
     completion.enable = mkOption {
       type = types.bool;
       default = true;
-      description = "Whether bash completes words of commands.";
+      description = "Whether bash completes words of commands; Debian's own set-up does.";
     };
     shellAliases = mkOption {
       type = types.attrsOf (types.nullOr (types.either types.str types.path));
@@ -64,6 +64,14 @@ in
         fi
       fi
     '' "Commands that set the prompt.";
+    enableLsColors = lib.mkEnableOption "extra colors in directory listings" // {
+      default = true;
+    };
+    lsColorsFile = mkOption {
+      type = types.nullOr types.path;
+      default = null;
+      description = "Other colours of directory listings.";
+    };
     promptPluginInit = lines "" "Commands of modules that set the prompt." // {
       internal = true;
     };
@@ -83,6 +91,11 @@ in
         ${env.shellInit}
       '';
       loginShellInit = env.loginShellInit;
+      promptPluginInit = lib.mkIf cfg.enableLsColors ''
+        eval "$(${pkgs.coreutils}/bin/dircolors -b ${
+          lib.optionalString (cfg.lsColorsFile != null) cfg.lsColorsFile
+        })"
+      '';
       interactiveShellInit = ''
         # Disable hashing (i.e. caching) of command lookups.
         set +h

@@ -11,17 +11,17 @@ in
     font = mkOption {
       type = types.nullOr (types.either types.str types.path);
       default = null;
-      description = "Font.";
+      description = "Accepted; a guest has no such console. Font.";
     };
     keyMap = mkOption {
       type = types.either types.str types.path;
       default = "us";
-      description = "Keyboard.";
+      description = "Accepted; a guest has no such console. Keyboard.";
     };
     colors = mkOption {
       type = types.listOf (types.strMatching "[[:xdigit:]]{6}");
       default = [ ];
-      description = "Colours.";
+      description = "Accepted; a guest has no such console. Colours.";
     };
     packages = mkOption {
       type = types.listOf types.package;

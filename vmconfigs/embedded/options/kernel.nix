@@ -39,12 +39,12 @@ in
     kernelPackages = mkOption {
       type = types.raw;
       default = pkgs.linuxPackages;
-      description = "Which kernel; the guest has one.";
+      description = "Accepted; the guest has one kernel.";
     };
     kernelPatches = mkOption {
       type = types.listOf types.attrs;
       default = [ ];
-      description = "Patches of the kernel; the guest's is built already.";
+      description = "Accepted; the guest has one kernel.";
     };
     kernelParams = mkOption {
       type = types.listOf (
@@ -83,8 +83,8 @@ in
       description = "Whether modules that Ubuntu leaves out are left out.";
     };
     initrd = {
-      availableKernelModules = modules "Modules at hand before the root is mounted.";
-      kernelModules = modules "Modules loaded before the root is mounted.";
+      availableKernelModules = modules "Accepted; the guest boots by itself.";
+      kernelModules = modules "Accepted; the guest boots by itself.";
       includeDefaultModules = mkOption {
         type = types.bool;
         default = true;
@@ -113,6 +113,8 @@ in
       "loop"
       "atkbd"
     ];
+    # A module of NixOS has nothing to add here, which makes an empty line.
+    boot.extraModprobeConfig = "";
     boot.kernel.sysctl."kernel.printk" = lib.mkDefault cfg.consoleLogLevel;
 
     environment.etc."modules-load.d/nixos.conf".source = pkgs.writeText "nixos.conf" ''

@@ -1,6 +1,11 @@
 # networking.networkmanager and networking.wireless: what a laptop's configuration says of them is taken and its
 # groups are made, but in the guest there is one cable, and systemd-networkd has it.
-{ config, lib, ... }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 
 let
   inherit (lib) mkOption types;
@@ -21,6 +26,18 @@ let
     ]
   );
 
+  script.options = {
+    source = mkOption {
+      type = types.path;
+      description = "The script.";
+    };
+    type = opt (types.enum [
+      "basic"
+      "pre-up"
+      "pre-down"
+    ]) "basic" "On which events.";
+  };
+
   path = name: [
     "networking"
     "networkmanager"
@@ -28,17 +45,29 @@ let
   ];
 
   # Interfaces NetworkManager leaves alone may have wpa_supplicant to themselves.
-  delegated = wireless.enable && cfg.unmanaged != [ ] && cfg.wifi.backend != "iwd";
+  delegated = wireless.networks != { } && cfg.unmanaged != [ ];
 in
 {
   imports = [
     (lib.mkRenamedOptionModule (path "packages") (path "plugins"))
     (lib.mkRenamedOptionModule (path "useDnsmasq") (path "dns"))
+    (lib.mkRemovedOptionModule (path "extraConfig") ''
+      This option was removed in favour of `networking.networkmanager.settings`,
+      which accepts structured nix-code equivalent to the ini
+      and allows for overriding settings.
+    '')
+    (lib.mkRemovedOptionModule (path "enableStrongSwan")
+      "Pass `pkgs.networkmanager-strongswan` into `networking.networkmanager.plugins` instead."
+    )
+    (lib.mkRemovedOptionModule (path "enableDefaultPlugins")
+      "Configure the required plugins explicitly in `networking.networkmanager.plugins`."
+    )
   ];
 
   options.networking = {
     networkmanager = {
       enable = opt types.bool false "Whether NetworkManager sets interfaces up.";
+      package = lib.mkPackageOption pkgs "networkmanager" { };
       connectionConfig = opt (types.attrsOf atom) { } "The section [connection].";
       settings = opt (types.attrsOf (types.attrsOf atom)) { } "Settings of {manpage}`NetworkManager.conf(5)`.";
       unmanaged = names "Interfaces it leaves alone.";
@@ -71,7 +100,13 @@ in
         "systemd-resolved"
         "none"
       ]) "default" "What it does with name servers.";
+      dispatcherScripts = opt (types.listOf (types.submodule script)) [ ] "Scripts run on its events.";
+      ensureProfiles.profiles = opt (types.attrsOf (
+        types.attrsOf (types.attrsOf atom)
+      )) { } "Connections that are always there.";
+      ensureProfiles.environmentFiles = opt (types.listOf types.path) [ ] "Files of their secrets.";
     };
+    modemmanager.enable = opt types.bool false "Whether to enable ModemManager.";
 
     wireless = {
       enable = opt types.bool false "Whether to enable wpa_supplicant.";
@@ -95,6 +130,7 @@ in
     # NixOS's fixed number
     users.groups.networkmanager.gid = 57;
 
+    networking.modemmanager.enable = lib.mkDefault true;
     networking.useDHCP = lib.mkIf (!delegated) false;
     networking.wireless.enable = lib.mkIf (!delegated && cfg.wifi.backend != "iwd") true;
     networking.wireless.iwd.enable = lib.mkIf (cfg.wifi.backend == "iwd") true;

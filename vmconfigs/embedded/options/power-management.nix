@@ -36,7 +36,6 @@ in
     warnings = lib.optional (cfg.powerUpCommands != "") ''
       powerManagement.powerUpCommands is deprecated due to it having unclear ordering semantics.
       It will be removed in NixOS 26.11.
-
       It is recommended to create an explicit systemd oneshot service instead,
       that is pulled in at the right time during the boot process.
       See https://www.freedesktop.org/software/systemd/man/latest/systemd.special.html

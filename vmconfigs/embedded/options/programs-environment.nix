@@ -61,10 +61,6 @@
     };
 
     environment.extraInit = ''
-      # Wrappers override other bin directories.
-      export PATH="${config.security.wrapperDir}:$PATH"
-
-
       export NIX_USER_PROFILE_DIR="/nix/var/nix/profiles/per-user/$USER"
       export NIX_PROFILES="${toString (lib.reverseList config.environment.profiles)}"
 

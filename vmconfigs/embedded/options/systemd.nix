@@ -52,6 +52,33 @@ let
   unitsOfList =
     suffix: defs:
     lib.listToAttrs (map (def: lib.nameValuePair def.name (unitLib.toUnit.${suffix} def)) defs);
+
+  # Units of users lie in one folder for all of them.
+  userFiles = lib.concatMapAttrs (
+    name: unit:
+    let
+      file = "systemd/user/${name}";
+      link = folder: {
+        name = "systemd/user/${folder}/${name}";
+        value = {
+          source = "/etc/${file}";
+          mode = "direct-symlink";
+        };
+      };
+    in
+    if !unit.enable then
+      {
+        ${file} = {
+          source = "/dev/null";
+          mode = "direct-symlink";
+        };
+      }
+    else
+      { ${file}.text = if unit.text == null then "" else unit.text; }
+      // lib.listToAttrs (
+        map (u: link "${u}.wants") unit.wantedBy ++ map (u: link "${u}.requires") unit.requiredBy
+      )
+  ) cfg.user.units;
 in
 {
   options.systemd = {
@@ -186,7 +213,7 @@ in
 
     environment.systemPackages = [ cfg.package ];
     environment.variables.SYSTEMD_XKB_DIRECTORY = "/etc/X11/xkb";
-    environment.etc = {
+    environment.etc = userFiles // {
       "systemd/system.conf".text = unitLib.settingsToSections cfg.settings;
       "systemd/sleep.conf".text = unitLib.settingsToSections cfg.sleep.settings;
     };

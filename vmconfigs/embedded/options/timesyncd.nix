@@ -52,6 +52,7 @@ in
       wantedBy = [ "sysinit.target" ];
       aliases = [ "dbus-org.freedesktop.timesync1.service" ];
       restartTriggers = [ config.environment.etc."systemd/timesyncd.conf".source ];
+      environment.LD_LIBRARY_PATH = config.system.nssModules.path;
     };
   };
 }

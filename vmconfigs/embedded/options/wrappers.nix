@@ -65,6 +65,13 @@ let
     owner = "root";
     group = "root";
   };
+
+  mapper = capabilities: program: {
+    source = "${pkgs.shadow}/bin/${program}";
+    owner = "root";
+    group = "root";
+    inherit capabilities;
+  };
 in
 {
   options.security = {
@@ -98,10 +105,21 @@ in
       '';
     }) (lib.filterAttrs (_: w: w.enable) config.security.wrappers);
 
+    environment.extraInit = ''
+      # Wrappers override other bin directories.
+      export PATH="${config.security.wrapperDir}:$PATH"
+    '';
+
     security.wrappers = {
       mount = root "${pkgs.util-linux}/bin/mount";
       umount = root "${pkgs.util-linux}/bin/umount";
       su = root "${pkgs.su}/bin/su";
+      sg = root "${pkgs.shadow}/bin/sg";
+      chsh = root "${pkgs.shadow}/bin/chsh";
+      newgrp = root "${pkgs.shadow}/bin/newgrp";
+      passwd = root "${pkgs.shadow}/bin/passwd";
+      newuidmap = mapper "cap_setuid+ep" "newuidmap";
+      newgidmap = mapper "cap_setgid+ep" "newgidmap";
     };
   };
 }

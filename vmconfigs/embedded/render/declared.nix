@@ -1,8 +1,10 @@
-# Options that the configuration itself declares, with their values.
+# Options that the configuration itself declares, with their values; and those
+# it sets in vain.
 {
   options,
   lib,
   isDeclaredByUser,
+  definitionsOfUser,
   ...
 }:
 let
@@ -26,17 +28,29 @@ let
 
   isShown = option: (option.visible or true) != false && isDeclaredByUser option;
 
+  # Options that say of themselves that a guest has no use for them.
+  isIdle =
+    option:
+    lib.hasPrefix "Accepted; " (toString (option.description or ""))
+    && definitionsOfUser option != [ ];
+
   walk =
-    path: tree:
+    visit: path: tree:
     if lib.isOption tree then
-      lib.optional (isShown tree) (lib.nameValuePair (lib.showOption path) (plain tree.value))
+      visit (lib.showOption path) tree
     else if lib.isAttrs tree then
       lib.concatLists (
-        lib.mapAttrsToList (name: walk (path ++ [ name ])) (removeAttrs tree [ "_module" ])
+        lib.mapAttrsToList (name: walk visit (path ++ [ name ])) (removeAttrs tree [ "_module" ])
       )
     else
       [ ];
 in
 {
-  declared = lib.listToAttrs (walk [ ] options);
+  declared = lib.listToAttrs (
+    walk (path: option: lib.optional (isShown option) (lib.nameValuePair path (plain option.value))) [
+    ] options
+  );
+
+  # What the configuration says and this guest takes without doing anything.
+  withoutEffect = walk (path: option: lib.optional (isIdle option) path) [ ] options;
 }

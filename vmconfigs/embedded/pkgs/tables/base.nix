@@ -57,8 +57,8 @@ in
   perl = p "perl" "5.42.0" "perl" "perl! prove pod2man pod2text shasum=/usr/bin/shasum";
   procps = p "procps" "4.0.6" "procps" "free pgrep pidwait pkill pmap ps pwdx slabtop sbin/sysctl tload top uptime vmstat w watch";
   psmisc = p "psmisc" "23.7" "psmisc" "fuser killall peekfd prtstat pslog pstree";
-  shadow = p "shadow" "4.19.4" "passwd" "chage chfn chsh expiry faillog gpasswd login newgrp nologin=/usr/sbin/nologin passwd sbin/chgpasswd sbin/chpasswd sbin/groupadd sbin/groupdel sbin/groupmems sbin/groupmod sbin/grpck sbin/newusers sbin/pwck sbin/useradd sbin/userdel sbin/usermod sbin/vipw sg";
-  su = p "shadow-su" "4.19.4" "util-linux" "su!";
+  shadow = p "shadow" "4.19.4" "passwd" "chage chfn chsh expiry faillog gpasswd login newgidmap newgrp newuidmap nologin=/usr/sbin/nologin passwd sbin/chgpasswd sbin/chpasswd sbin/groupadd sbin/groupdel sbin/groupmems sbin/groupmod sbin/grpck sbin/newusers sbin/pwck sbin/useradd sbin/userdel sbin/usermod sbin/vipw sg";
+  su = p "shadow" "4.19.4" "util-linux" "su!";
   sudo = p "sudo" "1.9.17p2" "sudo" "sudo! cvtsudoers sudoedit sudoreplay sbin/visudo";
   systemd = p "systemd" "260.2" "systemd" systemd;
   systemdMinimal = p "systemd-minimal" "260.2" "systemd" systemd;

@@ -21,7 +21,7 @@ in
   dnsutils = p "bind" "9.20.24" "bind9-dnsutils" dns;
   ethtool = p "ethtool" "7.0" "ethtool" "sbin/ethtool!";
   fping = p "fping" "5.5" "fping" "fping!";
-  host = p "host-bind" "9.20.24" "bind9-host" "host!";
+  host = p "bind" "9.20.24" "bind9-host" "host!";
   hping = p "hping" "2014-12-26" "hping3" "sbin/hping3";
   httpie = p "httpie" "3.2.4" "httpie" "http! https";
   iftop = p "iftop" "1.0pre4" "iftop" "sbin/iftop!";

@@ -1,0 +1,13 @@
+# What packages hold beside programs, by pname: path in the package -> path in the
+# guest. Only what NixOS's own modules name.
+{
+  glibc-locales."lib/locale/locale-archive" = "/usr/lib/locale/locale-archive";
+  nss-cacert."etc/ssl/certs/ca-bundle.crt" = "/usr/share/offload-e2e/ca-bundle.crt";
+  nano."share/nano" = "/usr/share/nano";
+  openssh = {
+    "etc/ssh/moduli" = "/etc/ssh/moduli";
+    "libexec/sftp-server" = "/usr/lib/openssh/sftp-server";
+  };
+  systemd."lib/systemd" = "/usr/lib/systemd";
+  tzdata."share/zoneinfo" = "/usr/share/zoneinfo";
+}
