@@ -171,7 +171,8 @@ in
 
     environment.etc.hostname = lib.mkIf (cfg.hostName != "") { text = "${cfg.hostName}\n"; };
 
-    environment.corePackages = lib.optional (pkgs ? host) pkgs.host ++ [
+    environment.corePackages = [
+      pkgs.host
       pkgs.hostname
       pkgs.iproute2
       pkgs.iputils
