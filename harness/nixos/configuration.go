@@ -22,13 +22,15 @@ type Configuration struct {
 	Groups   map[string]Group `json:"groups"`
 	Network  Network          `json:"network"`
 
-	KernelModules []string           `json:"kernelModules"`
-	Sysctl        map[string]any     `json:"sysctl"`
-	Etc           map[string]Etc     `json:"etc"`
-	UnitFiles     map[string]Unit    `json:"unitFiles"`
-	StoreFiles    map[string]Text    `json:"storeFiles"`
-	Packages      map[string]Package `json:"packages"`
-	SystemPath    []string           `json:"systemPath"`
+	KernelModules []string        `json:"kernelModules"`
+	Sysctl        map[string]any  `json:"sysctl"`
+	Etc           map[string]Etc  `json:"etc"`
+	UnitFiles     map[string]Unit `json:"unitFiles"`
+	StoreFiles    map[string]Text `json:"storeFiles"`
+	// StoreLinks are symbolic links of generated store objects: path -> target.
+	StoreLinks map[string]string  `json:"storeLinks"`
+	Packages   map[string]Package `json:"packages"`
+	SystemPath []string           `json:"systemPath"`
 
 	ActivationScripts []ActivationScript `json:"activationScripts"`
 	// Assertions are the messages of those that failed; NixOS then builds nothing.

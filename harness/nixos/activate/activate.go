@@ -41,6 +41,9 @@ type Result struct {
 	// were not before.
 	Failed   []FailedUnit `json:"failed"`
 	Warnings []string     `json:"warnings"`
+	// Missing are programs that packages of the configuration have on NixOS, and
+	// this guest has not.
+	Missing []string `json:"missing"`
 }
 
 // Change is one thing that the switch altered.

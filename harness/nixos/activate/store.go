@@ -10,7 +10,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -18,8 +17,6 @@ import (
 )
 
 const storeDir = "/nix/store"
-
-var storePathRE = regexp.MustCompile(`/nix/store/[0-9abcdfghijklmnpqrsvwxyz]{32}-[0-9a-zA-Z+\-._?=]+`)
 
 // nixHash is 32 characters of the alphabet of store paths over text.
 func nixHash(text []byte) string {
@@ -40,10 +37,14 @@ func (s *state) realise(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	byPath := map[string][]string{} // store path -> its text files, in full
+	byPath := map[string][]string{} // store path -> its texts and links, in full
 	for file := range s.new.StoreFiles {
-		p := storePathRE.FindString(file)
+		p := nixos.StorePath(file)
 		byPath[p] = append(byPath[p], file)
+	}
+	for link := range s.new.StoreLinks {
+		p := nixos.StorePath(link)
+		byPath[p] = append(byPath[p], link)
 	}
 	r := &realiser{state: s, files: byPath, refs: map[string][]string{}}
 	// Packages first mention nothing; the rest is reached from what the host uses.
@@ -73,9 +74,9 @@ func (s *state) realise(ctx context.Context) (string, error) {
 // snippets name: where realisation starts.
 func (s *state) mentioned() []string {
 	c := *s.new
-	c.StoreFiles, c.Packages = nil, nil
+	c.StoreFiles, c.StoreLinks, c.Packages = nil, nil, nil
 	text, _ := json.Marshal(&c)
-	found := storePathRE.FindAllString(string(text), -1)
+	found := nixos.StorePaths(string(text))
 	return append(found, c.SystemPath...)
 }
 
@@ -98,7 +99,7 @@ func (r *realiser) realiseAll(paths []string) error {
 		if pkg, ok := r.new.Packages[p]; ok {
 			err = r.pkg(p, pkg)
 		} else if files := r.files[p]; files != nil {
-			refs, err = r.text(p, files)
+			refs, err = r.object(p, files)
 		} else if _, e := os.Lstat(r.path(p)); e != nil {
 			err = fmt.Errorf("store path %s is named by the configuration, and neither the guest nor the evaluation has it", p)
 		}
@@ -139,6 +140,10 @@ func (r *realiser) pkg(p string, pkg nixos.Package) error {
 			links["bin/"+name] = target
 		}
 		for _, name := range slices.Sorted(maps.Keys(links)) {
+			if _, err := os.Stat(r.path(links[name])); err != nil {
+				r.result.Missing = append(r.result.Missing, filepath.Base(links[name])+" of "+pkg.Pname)
+				continue
+			}
 			full := filepath.Join(tmp, name)
 			if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
 				return err
@@ -151,9 +156,10 @@ func (r *realiser) pkg(p string, pkg nixos.Package) error {
 	})
 }
 
-func (r *realiser) text(p string, files []string) (refs []string, err error) {
+// object makes a path of texts and links that the evaluation wrote.
+func (r *realiser) object(p string, files []string) (refs []string, err error) {
 	for _, f := range files {
-		for _, ref := range storePathRE.FindAllString(r.new.StoreFiles[f].Text, -1) {
+		for _, ref := range nixos.StorePaths(r.new.StoreFiles[f].Text + r.new.StoreLinks[f]) {
 			if ref != p && !slices.Contains(refs, ref) {
 				refs = append(refs, ref)
 			}
@@ -164,6 +170,12 @@ func (r *realiser) text(p string, files []string) (refs []string, err error) {
 			full := tmp + strings.TrimPrefix(f, p)
 			if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
 				return err
+			}
+			if target, isLink := r.new.StoreLinks[f]; isLink {
+				if err := os.Symlink(target, full); err != nil {
+					return err
+				}
+				continue
 			}
 			mode := fs.FileMode(0o444)
 			if r.new.StoreFiles[f].Executable {

@@ -16,6 +16,13 @@ import (
 
 const unitDir = "/etc/systemd/system"
 
+// guestUnits are those of NixOS's own units that the guest answers for itself: its
+// network is systemd-networkd's, its clock the harness's, its firmware none.
+var guestUnits = map[string]bool{
+	"dhcpcd.service": true, "network-local-commands.service": true, "networking-scripted.target": true,
+	"systemd-timesyncd.service": true, "resolvconf.service": true, "linger-users.service": true,
+}
+
 // unitFile is where a unit's text goes below systemd's folder.
 func unitFile(name string, u nixos.Unit) string {
 	if u.DropIn {
@@ -94,6 +101,9 @@ func (s *state) planUnits(now unitStates) *plan {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.new.UnitFiles)) {
+		if guestUnits[name] {
+			continue
+		}
 		u := s.new.UnitFiles[name]
 		old, had := s.old.UnitFiles[name]
 		if had && old.Text == u.Text && old.Enable == u.Enable && old.DropIn == u.DropIn {
@@ -295,6 +305,9 @@ func (s *state) writeUnits() error {
 func unitLinks(units map[string]nixos.Unit) map[string]string {
 	links := map[string]string{}
 	for name, u := range units {
+		if guestUnits[name] {
+			continue
+		}
 		if !u.Enable {
 			links[name] = "/dev/null"
 			continue

@@ -1,0 +1,336 @@
+// Package lab is what suites hold in hand: a desktop, a laptop, the LAN between
+// them and an internet beyond, brought up, switched, cut off and taken down.
+package lab
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/sync/errgroup"
+
+	"offload-e2e/harness/guest"
+	"offload-e2e/harness/machine"
+	"offload-e2e/harness/network"
+	"offload-e2e/harness/nixos"
+	"offload-e2e/harness/provider"
+	"offload-e2e/harness/provider/qemu"
+)
+
+// Addresses of the stack under test.
+var (
+	DesktopAddr = netip.MustParseAddr("192.168.15.7")
+	LaptopAddr  = netip.MustParseAddr("192.168.15.9")
+)
+
+// managementPort is the port of the guests' management sshd, set by their recipe.
+const managementPort = 2222
+
+// Options are what a lab is made of.
+type Options struct {
+	Image       *guest.Image
+	Accelerator qemu.Accelerator
+	// StateDir is a folder of this lab's own, for sockets and disks. Its path must
+	// be short: unix sockets have at most 107 characters (unix(7)).
+	StateDir string
+	// ArtifactsDir receives what a run leaves: capture, consoles, journals.
+	ArtifactsDir string
+	// CacheDir keeps booted machines for later labs, and the internet's identity.
+	CacheDir string
+	// Programs is the folder of the guest programs: nix-serve, switch-to-configuration.
+	Programs string
+	// Nixpkgs is the folder of the tiny <nixpkgs> that guests have as their channel.
+	Nixpkgs string
+	// Base are the configurations of machines before the user's: booted states hold them.
+	Base map[nixos.Role]*nixos.Configuration
+	// MemoryMiB is each guest's memory; 0 is the provider's default.
+	MemoryMiB int
+	// Say receives progress, a line at a time.
+	Say func(format string, args ...any)
+}
+
+// Lab is two machines and their network.
+type Lab struct {
+	Desktop, Laptop *Machine
+	LAN             *network.LAN
+	Internet        *Internet
+	// Restored tells whether the machines were restored; RestoreReason why not.
+	Restored      bool
+	RestoreReason string
+
+	options  Options
+	provider *qemu.Provider
+	mgmt     map[string]*network.Management
+	nonces   map[string]string // snapshot -> nonce in the guests' memory
+	closers  []func() error
+}
+
+// Machine is one machine of a lab.
+type Machine struct {
+	*machine.Machine
+	Role nixos.Role
+	Addr netip.Addr
+	qemu *qemu.Machine
+	ssh  *machine.SSH
+	mgmt *network.Management
+	// configuration is what the machine was last switched to.
+	configuration *nixos.Configuration
+}
+
+// Configuration is what the machine was last switched to.
+func (m *Machine) Configuration() *nixos.Configuration { return m.configuration }
+
+// DialManagement connects to the machine's management sshd.
+func (m *Machine) DialManagement(ctx context.Context) (net.Conn, error) {
+	return m.mgmt.DialContext(ctx, managementPort)
+}
+
+// Machines are both machines, the desktop first.
+func (l *Lab) Machines() []*Machine { return []*Machine{l.Desktop, l.Laptop} }
+
+// Up brings the lab up: restored from a kept state where one fits, else booted,
+// prepared, and kept for the next time. On error nothing is left running.
+func Up(ctx context.Context, o Options) (_ *Lab, err error) {
+	l := &Lab{options: o, mgmt: map[string]*network.Management{}, nonces: map[string]string{}}
+	defer func() {
+		if err != nil {
+			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+			defer cancel()
+			err = errors.Join(err, l.Close(closing))
+		}
+	}()
+	if l.Internet, err = openInternet(filepath.Join(o.CacheDir, "internet")); err != nil {
+		return nil, err
+	}
+	if err := l.openNetwork(); err != nil {
+		return nil, err
+	}
+	if err := l.createMachines(ctx); err != nil {
+		return nil, err
+	}
+	if err := l.Internet.serve(l.LAN); err != nil {
+		return nil, err
+	}
+	if l.Restored {
+		return l, l.refresh(ctx)
+	}
+	if err := l.prepare(ctx); err != nil {
+		return nil, err
+	}
+	l.say("keeping the booted machines for later runs")
+	if err := l.provider.SaveState(ctx, l.statePath()); err != nil {
+		// A run does not fail for the sake of the next one.
+		l.say("the booted machines could not be kept: %v", err)
+	}
+	return l, l.refresh(ctx)
+}
+
+func (l *Lab) say(format string, args ...any) {
+	if l.options.Say != nil {
+		l.options.Say(format, args...)
+	}
+}
+
+func (l *Lab) openNetwork() error {
+	lan, err := network.New(network.Config{
+		Machines: []network.Machine{
+			{Name: "desktop", Addr: DesktopAddr, MAC: macOf(DesktopAddr)},
+			{Name: "laptop", Hostnames: []string{"kernelcore"}, Addr: LaptopAddr, MAC: macOf(LaptopAddr)},
+		},
+		Capture: filepath.Join(l.options.ArtifactsDir, "lan.pcapng"),
+	})
+	if err != nil {
+		return fmt.Errorf("open the lab's LAN: %w", err)
+	}
+	l.LAN = lan
+	l.closers = append(l.closers, lan.Close)
+	for _, name := range []string{"desktop", "laptop"} {
+		m, err := network.NewManagement(name, nil)
+		if err != nil {
+			return fmt.Errorf("open the management cable of the %s: %w", name, err)
+		}
+		l.mgmt[name] = m
+		l.closers = append(l.closers, m.Close)
+		if err := errors.Join(lan.Listen(name, l.socket(name, "lan")), m.Listen(l.socket(name, "mgmt"))); err != nil {
+			return fmt.Errorf("open the cables of the %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (l *Lab) socket(name, cable string) string {
+	return filepath.Join(l.options.StateDir, name+"-"+cable+".sock")
+}
+
+// macOf is lan0's hardware address of the machine with an address: the last octet
+// is the address's.
+func macOf(addr netip.Addr) string {
+	return fmt.Sprintf("52:54:00:0f:00:%02x", addr.As4()[3])
+}
+
+func (l *Lab) createMachines(ctx context.Context) error {
+	img := l.options.Image
+	signer, hostKey, err := keys(img)
+	if err != nil {
+		return err
+	}
+	transports := map[string]*machine.SSH{}
+	p, err := qemu.New(qemu.Options{
+		Bundle: qemu.Bundle{Disk: img.Path(guest.DiskName), DiskFormat: "qcow2", Kernel: img.Path(guest.KernelName),
+			Initrd: img.Path(guest.InitrdName), Append: img.Append, ID: img.ID},
+		Accelerator: l.options.Accelerator,
+		Cables: func(name string) (qemu.Cables, error) {
+			return qemu.Cables{LAN: l.socket(name, "lan"), Mgmt: l.socket(name, "mgmt")}, nil
+		},
+		Transport: func(name string) (qemu.Transport, error) {
+			m := l.mgmt[name]
+			t, err := machine.New(machine.Config{Name: name, Signer: signer, HostKey: hostKey, MaxSessions: 8,
+				Dial: func(ctx context.Context) (net.Conn, error) { return m.DialContext(ctx, managementPort) }})
+			transports[name] = t
+			return t, err
+		},
+		Append:     func(name string) string { return "systemd.hostname=" + name + " systemd.machine_id=" + machineID(name) },
+		Cut:        l.LAN.Cut,
+		SavedState: l.statePath(),
+	})
+	if err != nil {
+		return err
+	}
+	l.provider = p
+	stateDir := filepath.Join(l.options.StateDir, "machines")
+	if err := os.MkdirAll(stateDir, 0o700); err != nil {
+		return err
+	}
+	request := provider.Request{StateDir: stateDir}
+	for _, m := range []struct {
+		name string
+		addr netip.Addr
+	}{{"desktop", DesktopAddr}, {"laptop", LaptopAddr}} {
+		request.Machines = append(request.Machines, provider.MachineRequest{
+			Name: m.name, Addr: m.addr, MAC: macOf(m.addr), MemoryMiB: l.options.MemoryMiB})
+	}
+	if _, err := p.Create(ctx, request); err != nil {
+		return fmt.Errorf("bring the machines up: %w", err)
+	}
+	l.Restored, l.RestoreReason = p.Origin().Restored, p.Origin().Reason
+	for name, q := range p.Machines() {
+		m := &Machine{Machine: machine.Wrap(q), qemu: q, ssh: transports[name], mgmt: l.mgmt[name], Role: nixos.Role(name),
+			configuration: l.options.Base[nixos.Role(name)]}
+		switch m.Role {
+		case nixos.Desktop:
+			l.Desktop, m.Addr = m, DesktopAddr
+		case nixos.Laptop:
+			l.Laptop, m.Addr = m, LaptopAddr
+		}
+	}
+	return nil
+}
+
+// machineID is a fixed machine-id(5) for a machine, so that both, booted from one
+// image, differ, and a restored one stays what it was.
+func machineID(name string) string {
+	id := strings.Repeat("0", 32)
+	text := hex.EncodeToString([]byte("e2e" + name))
+	return (text + id)[:32]
+}
+
+func keys(img *guest.Image) (ssh.Signer, ssh.PublicKey, error) {
+	private, err1 := os.ReadFile(img.Path(guest.KeyName))
+	public, err2 := os.ReadFile(img.Path(guest.HostKeyName))
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, nil, fmt.Errorf("read the guest image's keys: %w", err)
+	}
+	signer, err := ssh.ParsePrivateKey(private)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the guest image's key: %w", err)
+	}
+	hostKey, _, _, _, err := ssh.ParseAuthorizedKey(public)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the guest image's host key: %w", err)
+	}
+	return signer, hostKey, nil
+}
+
+// refresh makes restored and fresh machines alike: the clock is now.
+func (l *Lab) refresh(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, m := range l.Machines() {
+		g.Go(func() error { return m.setClock(ctx) })
+	}
+	return g.Wait()
+}
+
+func (m *Machine) setClock(ctx context.Context) error {
+	_, err := m.Succeed(ctx, "date", "--set", fmt.Sprintf("@%.3f", float64(time.Now().UnixMilli())/1000))
+	return err
+}
+
+// Each runs f for both machines at the same time.
+func (l *Lab) Each(ctx context.Context, f func(context.Context, *Machine) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, m := range l.Machines() {
+		g.Go(func() error { return f(ctx, m) })
+	}
+	return g.Wait()
+}
+
+// Snapshot cuts the state of the whole lab.
+func (l *Lab) Snapshot(ctx context.Context, name string) error {
+	nonce := Nonce()
+	if err := l.writeNonce(ctx, nonce); err != nil {
+		return err
+	}
+	if err := l.provider.Snapshot(ctx, name); err != nil {
+		return err
+	}
+	l.nonces[name] = nonce
+	return nil
+}
+
+// Restore brings the whole lab back to a cut, sets the clocks, and proves with a
+// nonce in the guests' memory that they are what they were.
+func (l *Lab) Restore(ctx context.Context, name string) error {
+	if err := l.provider.Restore(ctx, name); err != nil {
+		return err
+	}
+	for _, m := range l.mgmt {
+		m.Reset()
+	}
+	if err := l.proveNonce(ctx, l.nonces[name]); err != nil {
+		return err
+	}
+	return l.refresh(ctx)
+}
+
+// Nonce is a fresh random word.
+func Nonce() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// Close takes everything down, keeping what the machines printed. It joins all
+// errors and is idempotent.
+func (l *Lab) Close(ctx context.Context) error {
+	var errs []error
+	if l.provider != nil {
+		errs = append(errs, l.saveLogs(), l.provider.Close(ctx))
+	}
+	if l.Internet != nil {
+		errs = append(errs, l.Internet.close())
+	}
+	for i := len(l.closers) - 1; i >= 0; i-- {
+		errs = append(errs, l.closers[i]())
+	}
+	l.closers = nil
+	return errors.Join(append(errs, os.RemoveAll(filepath.Join(l.options.StateDir, "machines")))...)
+}

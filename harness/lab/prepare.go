@@ -1,0 +1,138 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"offload-e2e/harness/nixos"
+)
+
+// Where a guest keeps what the harness gives it.
+const (
+	guestPrograms = "/usr/lib/offload-e2e/bin"
+	guestCABundle = "/usr/share/offload-e2e/ca-bundle.crt"
+	// guestNixpkgs is root's channel, where NixOS's default NIX_PATH looks.
+	guestNixpkgs = "/nix/var/nix/profiles/per-user/root/channels/nixos"
+	nonceFile    = "/run/offload-e2e-nonce"
+)
+
+// programNames are the guest programs, as `make build` names them.
+var programNames = []string{"nix-serve", "switch-to-configuration"}
+
+// statePath is where the booted machines are kept: its name is a digest of all
+// that is in them.
+func (l *Lab) statePath() string {
+	h := sha256.New()
+	fmt.Fprintln(h, l.options.Image.ID, l.options.MemoryMiB, l.options.Accelerator)
+	h.Write(l.Internet.caPEM())
+	for _, name := range programNames {
+		text, _ := os.ReadFile(filepath.Join(l.options.Programs, name))
+		h.Write(text)
+	}
+	for _, role := range []nixos.Role{nixos.Desktop, nixos.Laptop} {
+		_ = json.NewEncoder(h).Encode(l.options.Base[role])
+	}
+	_ = filepath.WalkDir(l.options.Nixpkgs, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			text, _ := os.ReadFile(path)
+			fmt.Fprintln(h, d.Name(), len(text))
+			h.Write(text)
+		}
+		return nil
+	})
+	return filepath.Join(l.options.CacheDir, "booted", hex.EncodeToString(h.Sum(nil))[:16])
+}
+
+// prepare gives freshly booted machines what NixOS has and the image has not, and
+// switches them to their base configuration.
+func (l *Lab) prepare(ctx context.Context) error {
+	return l.Each(ctx, func(ctx context.Context, m *Machine) error {
+		if err := m.setClock(ctx); err != nil {
+			return err
+		}
+		for _, name := range programNames {
+			if err := m.copyFile(ctx, filepath.Join(l.options.Programs, name), guestPrograms+"/"+name, 0o755); err != nil {
+				return err
+			}
+		}
+		if err := m.trustCA(ctx, l.Internet.caPEM()); err != nil {
+			return err
+		}
+		if err := l.copyNixpkgs(ctx, m); err != nil {
+			return err
+		}
+		l.say("%s: switching to the base configuration", m.Name())
+		result, err := m.Switch(ctx, l.options.Base[m.Role])
+		if err != nil {
+			return fmt.Errorf("switch to the base configuration: %w", err)
+		}
+		if len(result.Failed) > 0 {
+			return fmt.Errorf("%s: the base configuration leaves failed units: %v", m.Name(), result.Failed)
+		}
+		return nil
+	})
+}
+
+func (m *Machine) copyFile(ctx context.Context, from, to string, mode fs.FileMode) error {
+	f, err := os.Open(from)
+	if err != nil {
+		return fmt.Errorf("guest programs are missing (run `make build`): %w", err)
+	}
+	defer f.Close()
+	return m.CopyTo(ctx, f, to, mode)
+}
+
+// trustCA adds the internet stand-in's authority to those the guest came with.
+func (m *Machine) trustCA(ctx context.Context, pem []byte) error {
+	var bundle bytes.Buffer
+	if err := m.CopyFrom(ctx, "/etc/ssl/certs/ca-certificates.crt", &bundle); err != nil {
+		return err
+	}
+	bundle.WriteByte('\n')
+	bundle.Write(pem)
+	text := bundle.Bytes()
+	for _, path := range []string{guestCABundle, "/etc/ssl/certs/ca-certificates.crt"} {
+		if err := m.CopyTo(ctx, bytes.NewReader(text), path, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Lab) copyNixpkgs(ctx context.Context, m *Machine) error {
+	return filepath.WalkDir(l.options.Nixpkgs, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		rel, _ := filepath.Rel(l.options.Nixpkgs, path)
+		return m.copyFile(ctx, path, filepath.Join(guestNixpkgs, rel), 0o644)
+	})
+}
+
+// writeNonce remembers a nonce in the guests' memory.
+func (l *Lab) writeNonce(ctx context.Context, nonce string) error {
+	return l.Each(ctx, func(ctx context.Context, m *Machine) error {
+		return m.CopyTo(ctx, bytes.NewReader([]byte(nonce)), nonceFile, 0o600)
+	})
+}
+
+// proveNonce compares the nonce in the guests' memory.
+func (l *Lab) proveNonce(ctx context.Context, want string) error {
+	return l.Each(ctx, func(ctx context.Context, m *Machine) error {
+		got, err := m.Succeed(ctx, "cat", nonceFile)
+		if err != nil {
+			return err
+		}
+		if got != want {
+			return fmt.Errorf("%s is not what was restored: its memory holds %q, not %q", m.Name(), got, want)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,36 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"offload-e2e/harness/nixos"
+	"offload-e2e/harness/nixos/activate"
+	"offload-e2e/harness/provider"
+)
+
+// Switch makes the machine what a configuration says, as `nixos-rebuild switch`
+// does. Units that fail are in the result, not an error: a configuration may do
+// that. The log of the switch is in the error where there is one.
+func (m *Machine) Switch(ctx context.Context, c *nixos.Configuration) (activate.Result, error) {
+	text, err := json.Marshal(c)
+	if err != nil {
+		return activate.Result{}, err
+	}
+	res, err := m.Exec(ctx, provider.Command{
+		Argv: []string{guestPrograms + "/switch-to-configuration", "switch"}, Stdin: bytes.NewReader(text)})
+	if err != nil {
+		return activate.Result{}, err
+	}
+	var result activate.Result
+	if e := json.Unmarshal(res.Stdout, &result); e != nil && res.OK() {
+		return result, fmt.Errorf("%s: switch-to-configuration did not say what it did: %w", m.Name(), e)
+	}
+	if res.ExitStatus != 0 && res.ExitStatus != 4 {
+		return result, fmt.Errorf("%s: %w", m.Name(), res.Err())
+	}
+	m.configuration = c
+	return result, nil
+}
