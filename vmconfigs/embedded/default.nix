@@ -4,6 +4,7 @@
 #     -E '(import ./embedded { modules = [ /etc/nixos/configuration.nix ]; }).configuration'
 #
 # modules: as of nixosSystem. specialArgs: more arguments of every module.
+# lib: another library of the same interface, to compare this one with.
 # Result:
 #   config, options   as lib.evalModules gives them
 #   configuration     the whole host, ready for JSON: see ./render.nix
