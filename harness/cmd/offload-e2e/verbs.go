@@ -4,5 +4,8 @@ import "github.com/spf13/cobra"
 
 // verbs are what the command can do.
 func verbs(p *paths) []*cobra.Command {
-	return []*cobra.Command{}
+	return []*cobra.Command{
+		newEvalCommand(p),
+		newNixBinCommand(p),
+	}
 }
