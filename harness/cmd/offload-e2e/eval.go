@@ -37,7 +37,7 @@ commands. Lines with "+" are not as a NixOS without these modules has them.`,
 		Example: `  offload-e2e eval laptop
   offload-e2e eval desktop --config /etc/nixos --diff vmconfigs
   offload-e2e eval laptop --option nix.settings.builders`,
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Args:      machineArgument,
 		ValidArgs: []string{string(nixos.Desktop), string(nixos.Laptop)},
 		RunE: func(c *cobra.Command, args []string) error {
 			o.config = cmp.Or(o.config, p.config())

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -42,11 +43,25 @@ configuration does not evaluate, 3 this machine is in the way.`,
 			check = cobra.NoArgs
 		}
 		c.Args = func(c *cobra.Command, args []string) error {
-			if err := check(c, args); err != nil {
+			// The flags are parsed by now; cobra itself looks at groups later.
+			if err := errors.Join(check(c, args), c.ValidateRequiredFlags(), c.ValidateFlagGroups()); err != nil {
 				return usageError(c.CommandPath(), err)
 			}
 			return nil
 		}
 	}
 	return root
+}
+
+// machineArgument wants the name of one machine.
+func machineArgument(_ *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return errors.New("say which machine: desktop or laptop")
+	case len(args) > 1:
+		return fmt.Errorf("one machine at a time, not %q", args)
+	case args[0] != "desktop" && args[0] != "laptop":
+		return fmt.Errorf("there is no machine %q: it is desktop or laptop", args[0])
+	}
+	return nil
 }

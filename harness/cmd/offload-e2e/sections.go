@@ -243,7 +243,8 @@ func commandItems(c *nixos.Configuration) []item {
 	}
 	for _, dir := range c.SystemPath {
 		if pkg, ok := c.Packages[dir]; ok {
-			items = append(items, item{key: dir, line: pkg.Pname + " " + pkg.Version + ": " + strings.Join(slices.Sorted(maps.Keys(pkg.Programs)), " ")})
+			line := pkg.Pname + " " + pkg.Version + ": " + strings.Join(slices.Sorted(maps.Keys(pkg.Programs)), " ")
+			items = append(items, item{key: line, line: line}) // one name may stand for several packages
 		}
 	}
 	slices.SortFunc(items, func(a, b item) int { return cmp.Compare(a.line, b.line) })
