@@ -76,7 +76,10 @@ func (l *Lab) prepare(ctx context.Context) error {
 		if len(result.Failed) > 0 {
 			return fmt.Errorf("%s: the base configuration leaves failed units: %v", m.Name(), result.Failed)
 		}
-		return nil
+		// A machine that someone has used has host keys; making them takes seconds of
+		// every run otherwise.
+		_, err = m.Succeed(ctx, "ssh-keygen", "-A")
+		return err
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 
 	"offload-e2e/harness/nixos"
 	"offload-e2e/harness/nixos/activate"
@@ -15,12 +16,17 @@ import (
 // does. Units that fail are in the result, not an error: a configuration may do
 // that. The log of the switch is in the error where there is one.
 func (m *Machine) Switch(ctx context.Context, c *nixos.Configuration) (activate.Result, error) {
+	return m.SwitchLogged(ctx, c, nil)
+}
+
+// SwitchLogged is Switch with its progress, line by line, written to log as it comes.
+func (m *Machine) SwitchLogged(ctx context.Context, c *nixos.Configuration, log io.Writer) (activate.Result, error) {
 	text, err := json.Marshal(c)
 	if err != nil {
 		return activate.Result{}, err
 	}
 	res, err := m.Exec(ctx, provider.Command{
-		Argv: []string{guestPrograms + "/switch-to-configuration", "switch"}, Stdin: bytes.NewReader(text)})
+		Argv: []string{guestPrograms + "/switch-to-configuration", "switch"}, Stdin: bytes.NewReader(text), Stderr: log})
 	if err != nil {
 		return activate.Result{}, err
 	}

@@ -118,6 +118,10 @@ func (s *Switcher) Switch(ctx context.Context, c *nixos.Configuration) (Result, 
 	plan := st.planUnits(before)
 	st.stop(ctx, plan)
 	st.activate(ctx, top)
+	// Before units start, as nixos-rebuild does: a boot from here on is of this
+	// generation.
+	st.result.Generation, err = st.setProfile(top)
+	st.fail(err)
 	st.startUnits(ctx, plan)
 	after, err := st.failing(ctx)
 	st.fail(err)
@@ -128,8 +132,6 @@ func (s *Switcher) Switch(ctx context.Context, c *nixos.Configuration) (Result, 
 		journal, _ := st.run(ctx, "journalctl", "--no-pager", "--boot", "--lines=15", "--output=cat", "--unit="+unit)
 		st.result.Failed = append(st.result.Failed, FailedUnit{unit, after.bad[unit], strings.TrimSpace(journal)})
 	}
-	st.result.Generation, err = st.setProfile(top)
-	st.fail(err)
 	return st.result, errors.Join(st.errs...)
 }
 

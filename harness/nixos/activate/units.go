@@ -63,8 +63,7 @@ func (s *Switcher) failing(ctx context.Context) (unitStates, error) {
 type plan struct {
 	stop, reload, restart, start []string
 	daemonReload                 bool
-	targets                      []string
-	unmount                      []string
+	mounts                       bool // fstab has something new
 }
 
 func (p *plan) touches(unit string) bool {
@@ -128,20 +127,30 @@ func (s *state) planUnits(now unitStates) *plan {
 		}
 	}
 	s.planMounts(p, now)
-	for _, name := range slices.Sorted(maps.Keys(now.active)) {
-		if strings.HasSuffix(name, ".target") && !slices.Contains([]string{
-			"shutdown.target", "umount.target", "initrd.target", "suspend.target", "hibernate.target", "sleep.target",
-		}, name) {
-			p.targets = append(p.targets, name)
+	s.planStarts(p, now)
+	return p
+}
+
+// planStarts starts what the active targets want and does not run. NixOS starts the
+// targets themselves; naming the units says more, and pulls in less.
+func (s *state) planStarts(p *plan, now unitStates) {
+	active := func(target string) bool { return now.active[target] || target == "multi-user.target" }
+	for _, name := range slices.Sorted(maps.Keys(s.new.UnitFiles)) {
+		u := s.new.UnitFiles[name]
+		if !u.Enable || guestUnits[name] || now.active[name] || strings.Contains(name, "@.") ||
+			setting(u.Text, "X-OnlyManualStart", false) || setting(u.Text, "RefuseManualStart", false) {
+			continue
+		}
+		if _, had := s.old.UnitFiles[name]; had && strings.Contains(u.Text, "Type=oneshot") && !setting(u.Text, "RemainAfterExit", false) {
+			continue // it has run, and ended
+		}
+		if slices.ContainsFunc(append(u.WantedBy, u.RequiredBy...), active) {
+			p.start = append(p.start, name)
 		}
 	}
-	if !slices.Contains(p.targets, "multi-user.target") {
-		p.targets = append(p.targets, "multi-user.target")
+	if p.mounts {
+		p.start = append(p.start, "local-fs.target", "remote-fs.target")
 	}
-	if !p.daemonReload && len(s.result.Changes) == 0 {
-		p.targets = nil
-	}
-	return p
 }
 
 // planMounts unmounts what fstab no longer has or has otherwise.
@@ -169,8 +178,8 @@ func (s *state) planMounts(p *plan, now unitStates) {
 		}
 	}
 	for _, f := range s.new.Fstab {
-		if _, had := entry(s.old.Fstab, f.MountPoint); !had {
-			p.daemonReload = true
+		if old, had := entry(s.old.Fstab, f.MountPoint); !had || !same(old, f) {
+			p.daemonReload, p.mounts = true, true
 		}
 	}
 }
@@ -236,9 +245,9 @@ func (s *state) startUnits(ctx context.Context, p *plan) {
 			s.changed("unit", u, "restarted")
 		}
 	}
-	if start := append(p.targets, p.start...); len(start) > 0 {
-		s.say("starting %s", strings.Join(start, " "))
-		s.systemctl(ctx, "start", start...)
+	if len(p.start) > 0 {
+		s.say("starting %s", strings.Join(p.start, " "))
+		s.systemctl(ctx, "start", p.start...)
 		for _, u := range p.start {
 			s.changed("unit", u, "started")
 		}

@@ -30,6 +30,7 @@
     "network-online.target"
     "network-pre.target"
     "network.target"
+    "auth-rpcgss-module.service"
     "nfs-blkmap.service"
     "nfs-client.target"
     "nfs-idmapd.service"
