@@ -5,6 +5,8 @@ import "github.com/spf13/cobra"
 // verbs are what the command can do.
 func verbs(p *paths) []*cobra.Command {
 	return []*cobra.Command{
+		newDoctorCommand(p),
+		newSetupCommand(p),
 		newEvalCommand(p),
 		newNixBinCommand(p),
 	}
