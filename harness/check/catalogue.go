@@ -43,6 +43,7 @@ var Catalogue = map[string]Entry{
 	"nix.offline-build-failed":  {report.Content, "read the build's output in the evidence"},
 	"nix.fallback-slow":         {report.Content, "lower connect-timeout and the ssh ConnectTimeout of the builder"},
 	"config.switch-failed":      {report.Evaluation, "read the units' journals in the evidence"},
+	"config.unit-failed":        {report.Evaluation, "systemctl status <unit>, and its journal in the evidence"},
 	"config.not-enabled":        {report.Evaluation, "enable services.offload-server and its NFS"},
 	"config.sudo-password":      {report.Evaluation, "allow sudo without a password for the administrator, or type it"},
 	"command.failed":            {report.Content, "run the command by hand and read what it says"},

@@ -3,9 +3,12 @@ package check
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 
+	"offload-e2e/harness/machine"
 	"offload-e2e/harness/nixos"
+	"offload-e2e/harness/provider"
 	"offload-e2e/harness/report"
 )
 
@@ -19,13 +22,14 @@ const (
 	Unreachable PortState = "unreachable" // no such host on the network
 )
 
-// Port probes a TCP port of the desktop from the laptop.
-func (p *Proof) Port(ctx context.Context, port int) PortState {
-	const script = `exec 3<>"/dev/tcp/$1/$2"`
-	res, ok := p.Exec(ctx, nixos.Laptop, "timeout", "5", "bash", "-c", script, "probe", p.DesktopAddr.String(), fmt.Sprint(port))
+// probe opens a TCP connection with bash's /dev/tcp (bash(1), REDIRECTION).
+func probe(addr netip.Addr, port int) []string {
+	return []string{"timeout", "5", "bash", "-c", `exec 3<>"/dev/tcp/$1/$2"`, "probe", addr.String(), fmt.Sprint(port)}
+}
+
+// portState reads what a probe met.
+func portState(res provider.Result) PortState {
 	switch out := string(res.Stderr); {
-	case !ok:
-		return Filtered
 	case res.OK():
 		return Open
 	case strings.Contains(out, "Connection refused"):
@@ -34,6 +38,24 @@ func (p *Proof) Port(ctx context.Context, port int) PortState {
 		return Unreachable
 	}
 	return Filtered
+}
+
+// Probe tries a TCP port from a machine.
+func Probe(ctx context.Context, from *machine.Machine, addr netip.Addr, port int) (PortState, error) {
+	res, err := from.Exec(ctx, provider.Cmd(probe(addr, port)...))
+	if err != nil {
+		return "", err
+	}
+	return portState(res), nil
+}
+
+// Port probes a TCP port of the desktop from the laptop, and keeps the evidence.
+func (p *Proof) Port(ctx context.Context, port int) PortState {
+	res, ok := p.Exec(ctx, nixos.Laptop, probe(p.DesktopAddr, port)...)
+	if !ok {
+		return Filtered
+	}
+	return portState(res)
 }
 
 // Service is a port of the desktop with the unit behind it.

@@ -185,8 +185,7 @@ func (l *Lab) createMachines(ctx context.Context) error {
 	}
 	transports := map[string]*machine.SSH{}
 	p, err := qemu.New(qemu.Options{
-		Bundle: qemu.Bundle{Disk: img.Path(guest.DiskName), DiskFormat: "qcow2", Kernel: img.Path(guest.KernelName),
-			Initrd: img.Path(guest.InitrdName), Append: img.Append, ID: img.ID},
+		Bundle:      Bundle(img),
 		Accelerator: l.options.Accelerator,
 		Cables: func(name string) (qemu.Cables, error) {
 			return qemu.Cables{LAN: l.socket(name, "lan"), Mgmt: l.socket(name, "mgmt")}, nil
@@ -233,6 +232,12 @@ func (l *Lab) createMachines(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Bundle is a guest image as QEMU boots it.
+func Bundle(img *guest.Image) qemu.Bundle {
+	return qemu.Bundle{Disk: img.Path(guest.DiskName), DiskFormat: "qcow2", Kernel: img.Path(guest.KernelName),
+		Initrd: img.Path(guest.InitrdName), Append: img.Append, ID: img.ID}
 }
 
 // machineID is a fixed machine-id(5) for a machine, so that both, booted from one

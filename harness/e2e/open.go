@@ -1,0 +1,179 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"offload-e2e/harness/guest"
+	"offload-e2e/harness/lab"
+	"offload-e2e/harness/nixos"
+	"offload-e2e/harness/provider/qemu"
+	"offload-e2e/harness/report"
+)
+
+// Options are what a run is opened with. All folders are absolute.
+type Options struct {
+	// Config is the repository under test, Name how the user wrote it.
+	Config, ConfigName string
+	Exchange           bool
+	// Recipe, Embedded, Base, Nixpkgs and Programs are parts of this repository.
+	Recipe, Embedded, Base, Nixpkgs, Programs string
+	// Images, Cache and Eval are kept between runs; State is this run's own.
+	Images, Cache, Eval, State string
+	// Mirror is the Debian mirror of the guest image, empty for the usual one.
+	Mirror string
+	// Artifacts receives logs and the capture.
+	Artifacts string
+	Recorder  *report.Recorder
+	Progress  *report.Progress
+}
+
+// Open gets the guest image, evaluates the configuration, and brings the lab up.
+// A configuration that does not evaluate is found before anything boots.
+func Open(ctx context.Context, o Options) (*Run, error) {
+	r := &Run{Recorder: o.Recorder, Progress: o.Progress, Exchange: o.Exchange, Slow: 1,
+		Configurations: map[nixos.Role]*nixos.Configuration{}}
+	var err error
+	if r.Repository, err = nixos.OpenRepository(o.Config, lab.DesktopAddr.String()); err != nil {
+		return nil, err
+	}
+	r.Recorder.EditRun(func(run *report.Run) {
+		run.Imports = map[string][]string{}
+		for role, h := range r.Repository.Hosts {
+			run.Imports[string(role)] = h.Imports()
+		}
+	})
+	var img *guest.Image
+	if err := r.step("guest image", func(say func(string, ...any)) error {
+		recipe, err := guest.LoadRecipe(o.Recipe)
+		if err != nil {
+			return err
+		}
+		img, err = (&guest.Store{Dir: o.Images, Mirror: o.Mirror, Say: say}).Get(ctx, recipe)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	r.Recorder.EditRun(func(run *report.Run) {
+		run.Guest = report.Guest{Kind: img.Kind, Image: img.ID, Versions: img.Versions}
+	})
+	r.Evaluator = &nixos.Evaluator{NixBin: img.NixBin(), Embedded: o.Embedded, Base: []string{o.Base}, StateDir: o.Eval}
+	var base map[nixos.Role]*nixos.Configuration
+	if err := r.step("evaluate the configuration", func(func(string, ...any)) error {
+		base, err = r.evaluate(ctx)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	var accel qemu.Accelerator
+	if err := r.step("accelerator", func(say func(string, ...any)) error {
+		var why string
+		accel, why, err = accelerator(ctx, img, filepath.Join(o.Cache, "accelerator.json"))
+		say("%s: %s", accel, why)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	if accel == qemu.TCG {
+		r.Slow = 1.5
+	}
+	if err := r.step("bring the machines up", func(say func(string, ...any)) error {
+		r.Lab, err = lab.Up(ctx, lab.Options{Image: img, Accelerator: accel, StateDir: o.State, ArtifactsDir: o.Artifacts,
+			CacheDir: o.Cache, Programs: o.Programs, Nixpkgs: o.Nixpkgs, Base: base, Say: say})
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	r.Recorder.EditRun(func(run *report.Run) {
+		run.Accelerator, run.Restored = string(accel), r.Lab.Restored
+	})
+	return r, nil
+}
+
+// step is a stretch of setting up: shown, and on the time line.
+func (r *Run) step(name string, f func(say func(format string, args ...any)) error) error {
+	end := r.Recorder.Span(name, "setup", "")
+	defer end()
+	shown := r.Progress.Start(name)
+	err := f(func(format string, args ...any) { r.Progress.Note("  " + fmt.Sprintf(format, args...)) })
+	if err != nil {
+		shown.End(report.Errored, "")
+		return err
+	}
+	shown.End(report.Holds, "")
+	return nil
+}
+
+// evaluate evaluates the user's hosts, and ours that machines are before.
+func (r *Run) evaluate(ctx context.Context) (map[nixos.Role]*nixos.Configuration, error) {
+	roles := []nixos.Role{nixos.Desktop, nixos.Laptop}
+	users := make([]*nixos.Configuration, len(roles))
+	bases := make([]*nixos.Configuration, len(roles))
+	names := map[nixos.Role]string{nixos.Desktop: "desktop", nixos.Laptop: "kernelcore"}
+	g, ctx := errgroup.WithContext(ctx)
+	for i, role := range roles {
+		g.Go(func() (err error) {
+			users[i], err = r.Evaluator.Evaluate(ctx, r.Repository.Hosts[role])
+			return err
+		})
+		g.Go(func() (err error) {
+			bases[i], err = r.Evaluator.Evaluate(ctx, nixos.Host{Role: role,
+				Settings: []string{fmt.Sprintf(`{ networking.hostName = %s; }`, nixos.Quote(names[role]))}})
+			if err != nil {
+				return fmt.Errorf("evaluate the machine's own base (this is not your configuration's fault): %w", errors.New(err.Error()))
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	base := map[nixos.Role]*nixos.Configuration{}
+	for i, role := range roles {
+		base[role], r.Configurations[role] = bases[i], users[i]
+	}
+	return base, nil
+}
+
+// accelerator probes once an image and machine, and keeps the answer.
+func accelerator(ctx context.Context, img *guest.Image, file string) (qemu.Accelerator, string, error) {
+	type answer struct {
+		Image, Host string
+		Accelerator qemu.Accelerator
+		Reason      string
+	}
+	host := "no /dev/kvm"
+	if info, err := os.Stat("/dev/kvm"); err == nil {
+		host = info.Mode().String()
+	}
+	if boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id"); err == nil {
+		host += " " + string(boot)
+	}
+	var kept answer
+	text, err := os.ReadFile(file)
+	if err == nil && json.Unmarshal(text, &kept) == nil && kept.Image == img.ID && kept.Host == host {
+		return kept.Accelerator, kept.Reason, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	a, reason, err := qemu.ProbeAccelerator(ctx, lab.Bundle(img))
+	if err != nil {
+		return "", "", err
+	}
+	text, err = json.Marshal(answer{img.ID, host, a, reason})
+	if err != nil {
+		return "", "", err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", "", err
+	}
+	return a, reason, os.WriteFile(file, text, 0o644)
+}

@@ -1,0 +1,217 @@
+// Package e2e is one run in hand: the lab, what it was configured to be, the
+// checks made on it, and the report that grows. Suites say what is asserted; this
+// is how they do it.
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"offload-e2e/harness/check"
+	"offload-e2e/harness/lab"
+	"offload-e2e/harness/nixos"
+	"offload-e2e/harness/provider"
+	"offload-e2e/harness/report"
+)
+
+// Run is one run.
+type Run struct {
+	Lab        *lab.Lab
+	Evaluator  *nixos.Evaluator
+	Repository *nixos.Repository
+	Recorder   *report.Recorder
+	Progress   *report.Progress
+	// Configurations are the user's, as evaluated.
+	Configurations map[nixos.Role]*nixos.Configuration
+	// Exchange adds the desktop's new cache key to what the laptop trusts, as
+	// phase 2 tells the user to; else only the keys in the configuration count.
+	Exchange bool
+	// Slow stretches deadlines: 1 with KVM, more without.
+	Slow float64
+
+	mu    sync.Mutex
+	phase string
+	said  []check.Said
+}
+
+// Phase begins a phase; the function it returns ends it. Budget is in seconds.
+func (r *Run) Phase(name, heading string, budget float64) func() {
+	r.mu.Lock()
+	r.phase, r.said = name, nil
+	r.mu.Unlock()
+	r.Progress.Heading(heading)
+	end := r.Recorder.StartSpan(report.Span{Name: name, Kind: "phase", Budget: budget * r.Slow})
+	return func() {
+		r.disagree()
+		end()
+	}
+}
+
+func (r *Run) currentPhase() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.phase
+}
+
+// bench is what checks look at now.
+func (r *Run) bench() *check.Bench {
+	return &check.Bench{
+		Desktop: r.Lab.Desktop.Machine, Laptop: r.Lab.Laptop.Machine, DesktopAddr: lab.DesktopAddr, LaptopAddr: lab.LaptopAddr,
+		Server: r.Configurations[nixos.Desktop], Client: r.Configurations[nixos.Laptop],
+		Explain: r.explain, Phase: r.currentPhase(), Slow: r.Slow,
+	}
+}
+
+func (r *Run) explain(ctx context.Context, role nixos.Role, option string) (nixos.Option, error) {
+	found, err := r.Evaluator.Explain(ctx, r.Repository.Hosts[role], option)
+	return found[option], err
+}
+
+// Check makes a check, shows and records what it found.
+func (r *Run) Check(ctx context.Context, c check.Check) report.Finding {
+	step := r.Progress.Start(c.Title)
+	f := r.bench().Run(ctx, c)
+	words := f.Reason
+	if f.Diagnosis != nil {
+		words = f.Diagnosis.Sentence
+	}
+	step.End(f.State, words)
+	r.Recorder.AddFinding(f)
+	return f
+}
+
+// Type runs a user's command, as they would, and remembers what it said.
+func (r *Run) Type(ctx context.Context, c check.UserCommand) (check.Said, report.Finding) {
+	var said check.Said
+	end := r.Recorder.StartSpan(report.Span{Name: c.Name, Kind: "command", Parent: r.currentPhase(), Machine: string(c.Role)})
+	f := r.Check(ctx, check.Typed(c, &said))
+	end()
+	r.mu.Lock()
+	r.said = append(r.said, said)
+	r.mu.Unlock()
+	return said, f
+}
+
+// disagree compares what the phase's commands said with what it proved.
+func (r *Run) disagree() {
+	phase := r.currentPhase()
+	findings := slices.DeleteFunc(r.Recorder.Findings(), func(f report.Finding) bool { return f.Phase != phase })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, said := range r.said {
+		for _, d := range check.Disagreements(said, findings) {
+			r.Recorder.AddDisagreement(d)
+		}
+	}
+}
+
+// Switch switches a machine to its configuration and proves that it came to it.
+func (r *Run) Switch(ctx context.Context, role nixos.Role) report.Finding {
+	m := r.Machine(role)
+	return r.Check(ctx, check.Check{Name: "EV.switch", Title: "the " + string(role) + " switches to its configuration", Machine: string(role), Run: func(ctx context.Context, p *check.Proof) {
+		var log strings.Builder
+		result, err := m.SwitchLogged(ctx, r.Configurations[role], &log)
+		p.Evidence("command", role, "switch-to-configuration switch", log.String()+strings.Join(result.Warnings, "\n"))
+		switch {
+		case err != nil && ctx.Err() != nil:
+			p.Error(err)
+		case err != nil:
+			p.Broken(report.Diagnosis{Code: "config.switch-failed", Sentence: fmt.Sprintf("the %s does not come to its configuration: %s", role, lastLine(err.Error())), Effective: err.Error()})
+		case len(result.Failed) > 0:
+			f := result.Failed[0]
+			for _, u := range result.Failed {
+				p.Evidence("log", role, "journal of "+u.Unit, u.Journal)
+			}
+			d := report.Diagnosis{Code: "config.unit-failed", Sentence: fmt.Sprintf("after the switch the %s's %s does not run (%s): %s", role, f.Unit, f.State, lastLine(f.Journal)), Effective: f.State, Expected: "active"}
+			if r.repeats(f.Unit) {
+				// It is started again and again, and may yet find what it lacks; what it
+				// serves is proved by a check of its own.
+				p.Warn(d)
+				return
+			}
+			p.Broken(d)
+		}
+	}})
+}
+
+// repeats reports whether systemd starts a unit again when it fails.
+func (r *Run) repeats(unit string) bool {
+	for _, c := range r.Configurations {
+		if u, ok := c.UnitFiles[unit]; ok && strings.Contains(u.Text, "\nRestart=") {
+			return true
+		}
+	}
+	return false
+}
+
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.TrimSpace(lines[len(lines)-1])
+}
+
+// Machine is the machine in a role.
+func (r *Run) Machine(role nixos.Role) *lab.Machine {
+	if role == nixos.Desktop {
+		return r.Lab.Desktop
+	}
+	return r.Lab.Laptop
+}
+
+// Reevaluate evaluates a host again with one more module of the harness's, as when
+// a user writes down a key.
+func (r *Run) Reevaluate(ctx context.Context, role nixos.Role, setting string) error {
+	host := r.Repository.Hosts[role]
+	host.Settings = append(slices.Clone(host.Settings), setting)
+	c, err := r.Evaluator.Evaluate(ctx, host)
+	if err != nil {
+		return err
+	}
+	r.Repository.Hosts[role] = host
+	r.Configurations[role] = c
+	r.Recorder.EditRun(func(run *report.Run) { run.Imports[string(role)] = host.Imports() })
+	return nil
+}
+
+// Do is a step of the walk that is no claim: its failure is the harness's, or a
+// machine's that does not do what any machine does.
+func (r *Run) Do(ctx context.Context, title string, machine nixos.Role, f func(context.Context) error) report.Finding {
+	return r.Check(ctx, check.Check{Name: "ST." + strings.ReplaceAll(title, " ", "-"), Title: title, Machine: string(machine), Run: func(ctx context.Context, p *check.Proof) {
+		if err := f(ctx); err != nil {
+			p.Error(err)
+		}
+	}})
+}
+
+// Succeed runs a command on a machine that has to succeed.
+func (r *Run) Succeed(ctx context.Context, role nixos.Role, stdin string, argv ...string) (string, error) {
+	res, err := r.Machine(role).Exec(ctx, provider.Command{Argv: argv, Stdin: strings.NewReader(stdin)})
+	if err != nil {
+		return "", err
+	}
+	if err := res.Err(); err != nil {
+		return "", fmt.Errorf("%s: %w", role, err)
+	}
+	return res.Text(), nil
+}
+
+// WaitPort waits until the desktop's port is what is expected as seen from the
+// laptop, or the deadline of ctx: a fault or its undo is proved so.
+func (r *Run) WaitPort(ctx context.Context, port int, want ...check.PortState) error {
+	deadline, cancel := context.WithTimeout(ctx, 60*time.Second)
+	defer cancel()
+	reason := fmt.Sprintf("the desktop's port %d is %v from the laptop", port, want)
+	return r.Lab.Laptop.WaitUntil(deadline, reason, func(ctx context.Context) error {
+		state, err := check.Probe(ctx, r.Lab.Laptop.Machine, lab.DesktopAddr, port)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(want, state) {
+			return fmt.Errorf("it is %s", state)
+		}
+		return nil
+	})
+}
