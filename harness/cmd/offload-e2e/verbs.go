@@ -9,5 +9,6 @@ func verbs(p *paths) []*cobra.Command {
 		newSetupCommand(p),
 		newEvalCommand(p),
 		newNixBinCommand(p),
+		newCountTestsCommand(),
 	}
 }

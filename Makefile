@@ -1,0 +1,52 @@
+# The command offload-e2e does the work; these are the short ways to it.
+# With any failure make itself exits with 2; .bin/offload-e2e tells them apart.
+
+CONFIG   ?=# folder with the configuration to test (default vmconfigs)
+PROVIDER ?=# what runs the machines: auto, qemu
+GUEST    ?=# what the machines are: auto, embedded
+KEYS     ?=# exchange the keys as a user would, or trust only those in the config
+LABELS   ?=# run only specs with these labels, e.g. 'phase2 || fallback'
+REPORT   ?=# folder for the report (default reports/<run>)
+KEEP     ?=# leave the machines up: never, failure, always
+
+export GOTOOLCHAIN ?= auto
+export CGO_ENABLED = 0
+override GOFLAGS += -buildvcs=false
+export GOFLAGS
+
+# The path of a Go that is new enough; it is installed where there is none.
+GO     = $$(harness/setup/go.sh)
+E2E    = .bin/offload-e2e
+TESTS ?= ./harness/... ./vmconfigs/...
+SHELLS = .ci/run $$(git ls-files '*.sh')
+LINTER = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+flag   = $(if $($(1)),--$(2) '$($(1))')
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build e2e test lint clean
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F '[ ?]*=# ' '/^[A-Z]+ *\?=# / { printf "  %11s %s\n", $$1, $$2 }' Makefile
+
+setup: build ## install what is missing and build the guest image
+	@$(E2E) setup --image
+
+build: ## build the command and the guests' programs
+	@go=$(GO) && $$go build -trimpath -ldflags '-s -w' -o .bin/guest/ ./harness/cmd/nix-serve ./harness/cmd/switch-to-configuration && $$go build -o $(E2E) ./harness/cmd/offload-e2e
+
+e2e: build ## boot desktop and laptop, test CONFIG on them, report
+	@$(E2E) setup
+	@$(E2E) run $(call flag,CONFIG,config) $(call flag,PROVIDER,provider) $(call flag,GUEST,guest) $(call flag,KEYS,keys) $(call flag,LABELS,labels) $(call flag,REPORT,report) $(call flag,KEEP,keep)
+
+test: build ## test the harness itself
+	@$(E2E) setup --test --image
+	@go=$(GO) && nix=$$($(E2E) nix-bin) && PATH="$$PATH:$$nix" NIX_BIN=$$nix OFFLOAD_E2E_BUNDLE=$${nix%/nix/bin} $$go test -json -timeout 15m $(TESTS) | $(E2E) count-tests
+
+lint: build ## check formatting, Go and shell code
+	@$(E2E) setup --test
+	@go=$(GO) && $$go run $(LINTER) run
+	@shellcheck $(SHELLS)
+
+clean: ## remove what was built here, and reports
+	@rm -rf .bin && find reports -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
