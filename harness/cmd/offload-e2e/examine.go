@@ -76,11 +76,14 @@ func (e *examination) platform(context.Context) []condition {
 }
 
 func (e *examination) goToolchain(ctx context.Context) []condition {
-	out, err := output(ctx, "go", "version")
-	if err != nil {
-		return one("Go", stateWarn, "no go on PATH; it is needed to build, not to run", "make setup installs it, or see https://go.dev/dl")
+	// The places where harness/setup/go.sh looks.
+	places, _ := filepath.Glob(filepath.Join(e.root, "/usr/lib/go-*/bin/go"))
+	for _, program := range append([]string{"go", filepath.Join(e.root, "/usr/local/go/bin/go")}, places...) {
+		if out, err := output(ctx, program, "version"); err == nil {
+			return one("Go", stateOK, strings.TrimPrefix(out, "go version "), "")
+		}
 	}
-	return one("Go", stateOK, strings.TrimPrefix(out, "go version "), "")
+	return one("Go", stateWarn, "not found; it is needed to build, not to run", "make setup installs it, or see https://go.dev/dl")
 }
 
 func (e *examination) hypervisor(ctx context.Context) []condition {

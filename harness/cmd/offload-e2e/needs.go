@@ -37,6 +37,7 @@ func needs() []need {
 		needsProgram("qemu-system-x86_64", "qemu-system-x86", forRun),
 		needsProgram("qemu-img", "qemu-utils", forRun),
 		needsProgram("mmdebstrap", "mmdebstrap", forImage),
+		needsProgram("mount", "mount", forImage),
 		needsProgram("mke2fs", "e2fsprogs", forImage),
 		// mmdebstrap finds out with gpg which keys the host's apt trusts already.
 		needsProgram("gpg", "gpg", forImage),

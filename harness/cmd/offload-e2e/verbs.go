@@ -9,6 +9,7 @@ func verbs(p *paths) []*cobra.Command {
 		newSetupCommand(p),
 		newEvalCommand(p),
 		newNixBinCommand(p),
+		newRunCommand(p),
 		newCountTestsCommand(),
 	}
 }
