@@ -8,6 +8,7 @@ func verbs(p *paths) []*cobra.Command {
 		newDoctorCommand(p),
 		newSetupCommand(p),
 		newEvalCommand(p),
+		newReportCommand(p),
 		newNixBinCommand(p),
 		newRunCommand(p),
 		newCountTestsCommand(),
