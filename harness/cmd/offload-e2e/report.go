@@ -17,8 +17,8 @@ func newReportCommand(p *paths) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "report [run]",
 		Short: "Print the report of the last run, or of another",
-		Long: `Print the summary of a run: the last one, or the one named by its id or folder.`,
-		Args: cobra.MaximumNArgs(1),
+		Long:  `Print the summary of a run: the last one, or the one named by its id or folder.`,
+		Args:  cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			out := c.OutOrStdout()
 			layout := report.Layout{Root: p.reports()}
