@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -15,6 +16,7 @@ import (
 	"offload-e2e/harness/guest"
 	"offload-e2e/harness/lab"
 	"offload-e2e/harness/nixos"
+	"offload-e2e/harness/provider"
 	"offload-e2e/harness/provider/qemu"
 	"offload-e2e/harness/report"
 )
@@ -176,4 +178,42 @@ func accelerator(ctx context.Context, img *guest.Image, file string) (qemu.Accel
 		return "", "", err
 	}
 	return a, reason, os.WriteFile(file, text, 0o644)
+}
+
+// Close keeps what the machines have to tell, and takes the lab down.
+func (r *Run) Close(ctx context.Context, dir string) error {
+	return errors.Join(r.keepFiles(ctx, dir), r.Lab.Close(ctx))
+}
+
+// keepFiles copies effective settings and access logs beside the report.
+func (r *Run) keepFiles(ctx context.Context, dir string) error {
+	var errs []error
+	for _, m := range r.Lab.Machines() {
+		if !m.Running() {
+			continue
+		}
+		for name, argv := range map[string][]string{
+			"nix.conf":   {"nix", "--extra-experimental-features", "nix-command", "config", "show"},
+			"machines":   {"cat", "/etc/nix/machines"},
+			"access.log": {"journalctl", "--no-pager", "--output=cat", "--unit=nix-serve.service"},
+			"exports":    {"exportfs", "-s"},
+			"mounts":     {"cat", "/proc/self/mountinfo"},
+			"units":      {"systemctl", "list-units", "--all", "--no-pager", "--plain"},
+		} {
+			// A machine that cannot say has its journal; its absence is no failure.
+			limited, cancel := context.WithTimeout(ctx, 10*time.Second)
+			res, err := m.Exec(limited, provider.Cmd(argv...))
+			cancel()
+			if err != nil || !res.OK() || len(res.Stdout) == 0 {
+				continue
+			}
+			errs = append(errs, os.WriteFile(filepath.Join(dir, m.Name()+"-"+name), res.Stdout, 0o644))
+		}
+	}
+	var internet strings.Builder
+	for _, a := range r.Lab.Internet.Accesses() {
+		fmt.Fprintln(&internet, a)
+	}
+	errs = append(errs, os.WriteFile(filepath.Join(dir, "internet-access.log"), []byte(internet.String()), 0o644))
+	return errors.Join(errs...)
 }

@@ -57,8 +57,8 @@ func (r *Run) currentPhase() string {
 	return r.phase
 }
 
-// bench is what checks look at now.
-func (r *Run) bench() *check.Bench {
+// Bench is what checks look at now.
+func (r *Run) Bench() *check.Bench {
 	return &check.Bench{
 		Desktop: r.Lab.Desktop.Machine, Laptop: r.Lab.Laptop.Machine, DesktopAddr: lab.DesktopAddr, LaptopAddr: lab.LaptopAddr,
 		Server: r.Configurations[nixos.Desktop], Client: r.Configurations[nixos.Laptop],
@@ -74,7 +74,7 @@ func (r *Run) explain(ctx context.Context, role nixos.Role, option string) (nixo
 // Check makes a check, shows and records what it found.
 func (r *Run) Check(ctx context.Context, c check.Check) report.Finding {
 	step := r.Progress.Start(c.Title)
-	f := r.bench().Run(ctx, c)
+	f := r.Bench().Run(ctx, c)
 	words := f.Reason
 	if f.Diagnosis != nil {
 		words = f.Diagnosis.Sentence
@@ -176,14 +176,22 @@ func (r *Run) Reevaluate(ctx context.Context, role nixos.Role, setting string) e
 	return nil
 }
 
-// Do is a step of the walk that is no claim: its failure is the harness's, or a
-// machine's that does not do what any machine does.
-func (r *Run) Do(ctx context.Context, title string, machine nixos.Role, f func(context.Context) error) report.Finding {
-	return r.Check(ctx, check.Check{Name: "ST." + strings.ReplaceAll(title, " ", "-"), Title: title, Machine: string(machine), Run: func(ctx context.Context, p *check.Proof) {
-		if err := f(ctx); err != nil {
-			p.Error(err)
-		}
-	}})
+// Walk is a step that is no claim, as when a user hands over a key. Where it
+// fails, it is not known what the checks after it are worth: that is recorded.
+func (r *Run) Walk(ctx context.Context, title string, f func(context.Context) error) error {
+	end := r.Recorder.StartSpan(report.Span{Name: title, Kind: "step", Parent: r.currentPhase()})
+	step := r.Progress.Start(title)
+	started := time.Now()
+	err := f(ctx)
+	end()
+	if err != nil {
+		step.End(report.Errored, lastLine(err.Error()))
+		r.Recorder.AddFinding(report.Finding{Check: "ST.step", Family: "ST", Title: title, Phase: r.currentPhase(), State: report.Errored,
+			Class: report.Infra, Reason: err.Error(), Evidence: []report.Evidence{}, Started: started, Seconds: time.Since(started).Seconds()})
+		return fmt.Errorf("%s: %w", title, err)
+	}
+	step.End(report.Holds, "")
+	return nil
 }
 
 // Succeed runs a command on a machine that has to succeed.

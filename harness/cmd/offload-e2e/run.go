@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"offload-e2e/harness/e2e"
+	"offload-e2e/harness/report"
+)
+
+// runOptions are the flags of `run`, which `make e2e` sets from its variables.
+type runOptions struct {
+	config, provider, guest, keys, labels, report, keep string
+}
+
+// choice checks a flag that takes one of a few words.
+func choice(flag, value string, words ...string) error {
+	if slices.Contains(words, value) {
+		return nil
+	}
+	return fmt.Errorf("--%s %q: it is one of %s", flag, value, strings.Join(words, ", "))
+}
+
+func (o runOptions) check() error {
+	return errors.Join(
+		choice("provider", o.provider, "auto", "qemu", "docker", "hosts"),
+		choice("guest", o.guest, "auto", "embedded", "nixos"),
+		choice("keys", o.keys, "exchange", "config"),
+		choice("keep", o.keep, "never", "failure", "always"),
+		checkLabels(o.labels),
+	)
+}
+
+// supported refuses what is a word of the interface and cannot be had here.
+func (o runOptions) supported() error {
+	if o.provider == "docker" || o.provider == "hosts" {
+		return &userError{Heading: "This provider cannot walk the phases", Sentence: fmt.Sprintf("PROVIDER=%s: this version runs machines with QEMU only.", o.provider),
+			WayOut: "Use PROVIDER=qemu (or auto).", Exit: exitUsage}
+	}
+	if o.guest == "nixos" {
+		return &userError{Heading: "NixOS guests cannot be built here", Sentence: "GUEST=nixos: this version boots the embedded guest only.",
+			WayOut: "Use GUEST=embedded (or auto).", Exit: exitUsage}
+	}
+	return nil
+}
+
+func newRunCommand(p *paths) *cobra.Command {
+	var o runOptions
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Boot both machines, walk the four phases, write the report",
+		Long: `run boots a desktop and a laptop (or restores them, if they were booted
+before), applies the configuration to them, walks the four validation phases and
+takes the desktop away in every way. The verdict is its exit status.`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.check(); err != nil {
+				return usageError(c.CommandPath(), err)
+			}
+			if err := o.supported(); err != nil {
+				return err
+			}
+			return p.run(c.Context(), o, c.OutOrStdout())
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.config, "config", p.config(), "the configuration under test: a folder of the shape of /etc/nixos")
+	f.StringVar(&o.provider, "provider", "auto", "what runs the machines: auto, qemu")
+	f.StringVar(&o.guest, "guest", "auto", "what the machines are: auto, embedded")
+	f.StringVar(&o.keys, "keys", "exchange", "exchange: the laptop is told the desktop's new cache key; config: only keys in the configuration count")
+	f.StringVar(&o.labels, "labels", "", "which parts to run, as a Ginkgo label filter: phase1 || phase2, !fallback")
+	f.StringVar(&o.report, "report", p.reports(), "the folder of reports")
+	f.StringVar(&o.keep, "keep", "never", "leave the machines up afterwards: never, failure, always")
+	return c
+}
+
+// run is a whole run: its report is written whatever becomes of it.
+func (p *paths) run(ctx context.Context, o runOptions, out io.Writer) error {
+	held, err := p.hold("run")
+	if err != nil {
+		return err
+	}
+	defer held.release()
+	layout := report.Layout{Root: abs(mustWorkingDir(), o.report)}
+	id := report.NewRunID(time.Now())
+	dir, err := layout.Create(id)
+	if err != nil {
+		return fmt.Errorf("make the report's folder: %w", err)
+	}
+	recorder := report.NewRecorder(report.Run{ID: id, Config: o.config, Keys: o.keys, Provider: "qemu",
+		Command: o.again(p), Harness: version()})
+	look := report.LookOf(out, os.Getenv)
+	progress := report.NewProgress(out, look)
+	counts, runErr := p.walk(ctx, o, held.dir, dir, recorder, progress)
+	progress.Close()
+	if runErr != nil {
+		e := explain(runErr)
+		recorder.AddError(report.RunError{Heading: e.Heading, Sentence: e.Sentence, WayOut: e.WayOut})
+	}
+	result := recorder.Report()
+	if err := errors.Join(report.Save(dir, result), layout.Publish(id)); err != nil {
+		return errors.Join(runErr, fmt.Errorf("write the report: %w", err))
+	}
+	if err := report.Summary(out, result, dir, look); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%d passed, %d failed, %d skipped\n", counts.passed, counts.failed, counts.skipped)
+	switch {
+	case runErr != nil:
+		return exitStatus(explain(runErr).Exit)
+	case result.Verdict == report.Fail:
+		return exitStatus(exitBroken)
+	case result.Verdict == report.Error:
+		return exitStatus(exitInfra)
+	}
+	return nil
+}
+
+// walk opens the run and runs the suites on it; the lab is gone when it returns.
+func (p *paths) walk(ctx context.Context, o runOptions, state, dir string, recorder *report.Recorder, progress *report.Progress) (c counts, err error) {
+	r, err := e2e.Open(ctx, e2e.Options{
+		Config: abs(mustWorkingDir(), o.config), Exchange: o.keys == "exchange",
+		Recipe: p.recipe(), Embedded: p.embedded(), Base: p.base(), Nixpkgs: p.nixpkgs(), Programs: p.programs(),
+		Images: p.images(), Cache: p.Cache, Eval: p.eval(), State: state, Mirror: os.Getenv(mirrorVariable),
+		Artifacts: dir, Recorder: recorder, Progress: progress,
+	})
+	if err != nil {
+		return c, err
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		err = errors.Join(err, r.Close(closing, dir))
+	}()
+	c, err = runSuites(ctx, r, o.labels, filepath.Join(dir, "ginkgo.log"))
+	return c, err
+}
+
+// again is how to run the same once more.
+func (o runOptions) again(p *paths) string {
+	command := "make e2e"
+	if abs(mustWorkingDir(), o.config) != p.config() {
+		command += " CONFIG=" + o.config
+	}
+	for _, v := range []struct{ name, value, usual string }{
+		{"KEYS", o.keys, "exchange"}, {"LABELS", o.labels, ""}, {"GUEST", o.guest, "auto"}, {"PROVIDER", o.provider, "auto"},
+	} {
+		if v.value != v.usual {
+			command += fmt.Sprintf(" %s='%s'", v.name, v.value)
+		}
+	}
+	return command
+}
+
+func mustWorkingDir() string {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "/"
+	}
+	return dir
+}
+
+// version is the harness's: the commit it was built from, where that is known.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
+	}
+	return info.Main.Version
+}

@@ -1,0 +1,118 @@
+// Package proofs is the vocabulary of the suites: what a spec says of the user's
+// world, and how it becomes a finding.
+package proofs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+
+	"offload-e2e/harness/check"
+	"offload-e2e/harness/e2e"
+	"offload-e2e/harness/nixos"
+	"offload-e2e/harness/provider"
+	"offload-e2e/harness/report"
+)
+
+// Suite registers specs for a run.
+type Suite struct{ *e2e.Run }
+
+// For is the suite of a run.
+func For(r *e2e.Run) Suite { return Suite{r} }
+
+// specLimit bounds one spec, whatever its parts are bounded by.
+const specLimit = 8 * time.Minute
+
+// Phase is a container of specs; the container around all phases is ordered.
+func (s Suite) Phase(name, heading string, budget float64, body func()) {
+	Describe(heading, Label(name), func() {
+		var end func()
+		BeforeAll(func() { end = s.Run.Phase(name, heading, budget) })
+		AfterAll(func() { end() })
+		body()
+	})
+}
+
+// Proves is a spec for one check.
+func (s Suite) Proves(c check.Check) {
+	It(c.Title+" ["+c.Machine+"]", func(ctx SpecContext) { judge(s.Check(ctx, c)) }, NodeTimeout(specLimit))
+}
+
+// Types is a spec for a command that users type: that it ends.
+func (s Suite) Types(c check.UserCommand) {
+	It("runs "+c.Name, func(ctx SpecContext) {
+		_, f := s.Type(ctx, c)
+		judge(f)
+	}, NodeTimeout(specLimit))
+}
+
+// Switches is a spec for a machine's switch to its configuration.
+func (s Suite) Switches(role nixos.Role) {
+	It("switches the "+string(role), func(ctx SpecContext) { judge(s.Switch(ctx, role)) }, NodeTimeout(specLimit))
+}
+
+// Step is a spec for what a user does between the checks.
+func (s Suite) Step(title string, f func(context.Context) error) {
+	It(title, func(ctx SpecContext) {
+		err := s.Walk(ctx, title, f)
+		if err != nil {
+			Fail(err.Error(), 1)
+		}
+	}, NodeTimeout(specLimit))
+}
+
+// judge makes of a finding what it is to Ginkgo: a pass, a skip, or a failure with
+// the evidence in its message.
+func judge(f report.Finding) {
+	switch {
+	case f.State == report.Skipped:
+		Skip(f.Reason, 2)
+	case f.State == report.Errored:
+		Fail(fmt.Sprintf("%s: it could not be found out: %s", f.Title, f.Reason), 2)
+	case f.Fails():
+		message := f.Title + ": " + f.Diagnosis.Sentence
+		for _, e := range f.Evidence {
+			message += fmt.Sprintf("\n\n%s %s: %s\n%s", e.Machine, e.Kind, e.Title, e.Text)
+		}
+		Fail(message, 2)
+	}
+}
+
+// Services are the desktop's ports of the given names.
+func (s Suite) Services(names ...string) []check.Service {
+	return slices.DeleteFunc(s.Bench().Services(), func(svc check.Service) bool { return !slices.Contains(names, svc.Name) })
+}
+
+// CacheKeyPath, BuilderKeyPath, BuilderHome and BuilderUser are what the
+// configuration says.
+func (s Suite) CacheKeyPath() string   { return s.Bench().CacheKeyPath() }
+func (s Suite) BuilderKeyPath() string { return s.Bench().BuilderKeyPath() }
+func (s Suite) BuilderHome() string    { return s.Bench().BuilderHome() }
+func (s Suite) BuilderUser() string    { return s.Bench().BuilderUser() }
+
+// TrustCacheKey writes the desktop's public key into the laptop's configuration, as
+// phase 2 tells the user to; with KEYS=config nothing is written.
+func (s Suite) TrustCacheKey(ctx context.Context) error {
+	if !s.Exchange {
+		return nil
+	}
+	res, err := s.Lab.Desktop.Exec(ctx, provider.Cmd("cat", check.CachePublicKeyPath))
+	if err != nil {
+		return err
+	}
+	key, err := check.ParsePublicKey(res.Text())
+	if err != nil {
+		// The desktop's own finding says so; there is nothing to hand over.
+		return nil
+	}
+	err = s.Reevaluate(ctx, nixos.Laptop, fmt.Sprintf(`{ nix.settings.trusted-public-keys = [ %s ]; }`, nixos.Quote(key.String())))
+	var broken *nixos.EvaluationError
+	if errors.As(err, &broken) {
+		return fmt.Errorf("the laptop's configuration no longer evaluates with the desktop's key added: %w", err)
+	}
+	return err
+}
