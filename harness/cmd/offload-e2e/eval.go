@@ -139,6 +139,7 @@ func (p *paths) explainOption(ctx context.Context, e *nixos.Evaluator, host nixo
 		return err
 	}
 	option := found[o.option]
+	slices.SortStableFunc(option.Definitions, func(a, b nixos.Definition) int { return a.Priority - b.Priority })
 	if o.json {
 		return writeJSON(out, option)
 	}
@@ -151,9 +152,7 @@ func (p *paths) explainOption(ctx context.Context, e *nixos.Evaluator, host nixo
 		return nil
 	}
 	fmt.Fprintln(out, "  defined by, the strongest first (a lower priority is stronger):")
-	definitions := slices.Clone(option.Definitions)
-	slices.SortStableFunc(definitions, func(a, b nixos.Definition) int { return a.Priority - b.Priority })
-	for _, d := range definitions {
+	for _, d := range option.Definitions {
 		result := "loses"
 		if d.Wins {
 			result = "wins"
