@@ -154,7 +154,9 @@ func Readable(s Share) Check {
 		}
 		const sum = `nix-store --dump "$1" | sha256sum`
 		there, ok1 := p.Exec(ctx, nixos.Desktop, "bash", "-o", "pipefail", "-c", sum, "nar", store)
-		here, ok2 := p.Exec(ctx, nixos.Laptop, "timeout", "40", "bash", "-o", "pipefail", "-c", sum, "nar", path.Join(s.Mount, path.Base(store)))
+		// A server that has just started lets nobody open a file for its grace period, 90 s
+		// unless told otherwise (rpc.nfsd(8)).
+		here, ok2 := p.Exec(ctx, nixos.Laptop, "timeout", "110", "bash", "-o", "pipefail", "-c", sum, "nar", path.Join(s.Mount, path.Base(store)))
 		if ok1 && ok2 && (!here.OK() || here.Text() != there.Text()) {
 			p.Broken(report.Diagnosis{Code: "nfs.content", Sentence: fmt.Sprintf("%s read through %s is not what the desktop has", path.Base(store), s.Mount), Effective: here.Text() + lastLine(string(here.Stderr)), Expected: there.Text()})
 		}
@@ -169,7 +171,7 @@ func ReadOnly(s Share) Check {
 			return
 		}
 		file := path.Join(s.Mount, ".offload-e2e-"+newNonce())
-		res, ok := p.Exec(ctx, nixos.Laptop, "timeout", "20", "touch", file)
+		res, ok := p.Exec(ctx, nixos.Laptop, "timeout", "110", "touch", file)
 		if ok && res.OK() {
 			p.Quiet(ctx, nixos.Laptop, "rm", "-f", file)
 			p.Broken(report.Diagnosis{Code: "nfs.not-read-only", Sentence: fmt.Sprintf("the laptop can write into the desktop's store through %s", s.Mount), Effective: "rw", Expected: "ro"})
@@ -186,7 +188,7 @@ func Writable(s Share) Check {
 		}
 		nonce := newNonce()
 		name := ".offload-e2e-" + nonce
-		res, ok := p.Exec(ctx, nixos.Laptop, "timeout", "30", "bash", "-c", `echo "$1" >"$2"`, "write", nonce, path.Join(s.Mount, name))
+		res, ok := p.Exec(ctx, nixos.Laptop, "timeout", "110", "bash", "-c", `echo "$1" >"$2"`, "write", nonce, path.Join(s.Mount, name))
 		if !ok {
 			return
 		}

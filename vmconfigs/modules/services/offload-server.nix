@@ -290,6 +290,14 @@ in
           '';
         };
 
+        # After a start nfsd lets nobody open a file until every client has had time to
+        # reclaim its locks: 90 s unless told otherwise. These clients have no locks
+        # worth a wait, and a laptop should not hang after the desktop's reboot.
+        services.nfs.settings.nfsd = {
+          grace-time = 10;
+          lease-time = 10;
+        };
+
         # Closed to this machine's other users: a laptop's root can leave
         # set-uid programs in it.
         systemd.tmpfiles.rules = [ "d ${shared} 0770 root ${cfg.builderUser} -" ];
