@@ -20,7 +20,13 @@ type Configuration struct {
 	Firewall Firewall         `json:"firewall"`
 	Users    map[string]User  `json:"users"`
 	Groups   map[string]Group `json:"groups"`
-	Network  Network          `json:"network"`
+	// MutableUsers is users.mutableUsers; nil is true, NixOS's default.
+	MutableUsers *bool   `json:"mutableUsers,omitempty"`
+	Network      Network `json:"network"`
+	// Wrappers are the programs of /run/wrappers/bin.
+	Wrappers map[string]Wrapper `json:"wrappers"`
+	// Certificates are authorities to trust besides the guest's own, PEM.
+	Certificates []string `json:"certificates"`
 
 	KernelModules []string        `json:"kernelModules"`
 	Sysctl        map[string]any  `json:"sysctl"`
@@ -35,7 +41,10 @@ type Configuration struct {
 	ActivationScripts []ActivationScript `json:"activationScripts"`
 	// Assertions are the messages of those that failed; NixOS then builds nothing.
 	Assertions []string `json:"assertions"`
-	Warnings   []string `json:"warnings"`
+	// Warnings are NixOS's, and after Evaluate one for each of WithoutEffect.
+	Warnings []string `json:"warnings"`
+	// WithoutEffect are options that the configuration sets and this guest ignores.
+	WithoutEffect []string `json:"withoutEffect,omitempty"`
 
 	// Declared are the values of options that the user's modules declare.
 	Declared map[string]json.RawMessage `json:"declared"`
@@ -59,6 +68,7 @@ type Firewall struct {
 
 // User is users.users.<name>.
 type User struct {
+	Name                  string   `json:"name,omitempty"` // where it is not the key
 	UID                   *int     `json:"uid"`
 	Group                 string   `json:"group"`
 	ExtraGroups           []string `json:"extraGroups"`
@@ -74,13 +84,29 @@ type User struct {
 	InitialHashedPassword *string  `json:"initialHashedPassword,omitempty"`
 	Password              *string  `json:"password,omitempty"`
 	InitialPassword       *string  `json:"initialPassword,omitempty"`
-	Linger                *bool    `json:"linger,omitempty"`
+	// HashedPasswordFile is read at activation.
+	HashedPasswordFile *string `json:"hashedPasswordFile,omitempty"`
+	Linger             *bool   `json:"linger,omitempty"`
 }
 
 // Group is users.groups.<name>.
 type Group struct {
 	GID     *int     `json:"gid"`
 	Members []string `json:"members"`
+	// Implied is a group that no module of the user's speaks of: NixOS has it.
+	Implied bool `json:"implied,omitempty"`
+}
+
+// Wrapper is security.wrappers.<name>.
+type Wrapper struct {
+	Program      *string `json:"program"` // its name in /run/wrappers/bin
+	Source       string  `json:"source"`
+	Owner        string  `json:"owner"`
+	Group        string  `json:"group"`
+	Permissions  string  `json:"permissions"`  // as chmod(1) reads it
+	Capabilities string  `json:"capabilities"` // as setcap(8) reads it
+	Setuid       bool    `json:"setuid"`
+	Setgid       bool    `json:"setgid"`
 }
 
 // Network are the options networking.*.
@@ -125,6 +151,16 @@ type Unit struct {
 type Text struct {
 	Text       string `json:"text"`
 	Executable bool   `json:"executable"`
+	// Binary is the content of a file that is no UTF-8 text; Text is then empty.
+	Binary []byte `json:"binary,omitempty"`
+}
+
+// Content is what the file holds.
+func (t Text) Content() []byte {
+	if t.Binary != nil {
+		return t.Binary
+	}
+	return []byte(t.Text)
 }
 
 // Package is a package as the guest has it: its programs, and where the guest's

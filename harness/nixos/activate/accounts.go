@@ -31,10 +31,22 @@ func (s *Switcher) readTable(path string, mode fs.FileMode) (*table, error) {
 	return t, nil
 }
 
+// columns are how many fields an entry has; a line with fewer is no entry to libc
+// either (getpwnam(3)), and stays as it is.
+func (t *table) columns() int {
+	switch t.path {
+	case "/etc/passwd":
+		return 7
+	case "/etc/group":
+		return 4
+	}
+	return 2
+}
+
 // row is the entry of a name, nil where there is none.
 func (t *table) row(name string) []string {
 	for _, r := range t.rows {
-		if r[0] == name {
+		if r[0] == name && len(r) >= t.columns() {
 			return r
 		}
 	}
@@ -82,7 +94,7 @@ func (s *Switcher) save(t *table) error {
 	}
 	gid := 0
 	if t.mode == 0o640 {
-		if g, err := id("shadow", lookupGroup); err == nil {
+		if g, err := s.id("shadow", "/etc/group"); err == nil {
 			gid = g
 		}
 	}

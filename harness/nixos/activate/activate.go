@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"offload-e2e/harness/nixos"
@@ -48,9 +49,9 @@ type Result struct {
 
 // Change is one thing that the switch altered.
 type Change struct {
-	Kind   string `json:"kind"` // store, etc, user, group, unit, activation, hostname, profile
+	Kind   string `json:"kind"` // store, etc, user, group, unit, activation, hostname, profile, wrapper, certificates
 	Name   string `json:"name"`
-	Action string `json:"action"` // written, removed, created, stopped, restarted, reloaded, started, ran
+	Action string `json:"action"` // written, removed, created, home created, stopped, restarted, reloaded, started, ran
 }
 
 // FailedUnit is a unit that does not run, with its last words.
@@ -66,6 +67,7 @@ type state struct {
 	old, new *nixos.Configuration
 	result   Result
 	errs     []error
+	units    int // links of units that were written or removed
 }
 
 func (s *state) changed(kind, name, action string) {
@@ -105,6 +107,9 @@ func (s *Switcher) Switch(ctx context.Context, c *nixos.Configuration) (Result, 
 	if len(c.Assertions) > 0 {
 		return Result{}, fmt.Errorf("%w:\n- %s", ErrAssertions, strings.Join(c.Assertions, "\n- "))
 	}
+	if err := check(c); err != nil {
+		return Result{}, err
+	}
 	st := &state{Switcher: s, new: c, old: s.current()}
 	before, err := st.failing(ctx)
 	if err != nil {
@@ -122,9 +127,16 @@ func (s *Switcher) Switch(ctx context.Context, c *nixos.Configuration) (Result, 
 	// generation.
 	st.result.Generation, err = st.setProfile(top)
 	st.fail(err)
+	if err == nil {
+		// The profile holds it now.
+		st.fail(st.unprotect())
+	}
 	st.startUnits(ctx, plan)
 	after, err := st.failing(ctx)
 	st.fail(err)
+	if err == nil {
+		st.idle(after)
+	}
 	for _, unit := range slices.Sorted(maps.Keys(after.bad)) {
 		if _, was := before.bad[unit]; was && !plan.touches(unit) {
 			continue
@@ -139,17 +151,21 @@ func (s *Switcher) Switch(ctx context.Context, c *nixos.Configuration) (Result, 
 // outlive a boot is made again and the activation snippets run, as NixOS's stage 2
 // does.
 func (s *Switcher) Boot(ctx context.Context) error {
-	top, err := filepath.EvalSymlinks(s.path(profile))
+	top, err := s.resolve(profile)
 	if err != nil {
 		return fmt.Errorf("find the system profile: %w", err)
 	}
-	top = strings.TrimPrefix(top, s.Root)
 	c, err := s.read(filepath.Join(top, configurationName))
 	if err != nil {
 		return err
 	}
 	st := &state{Switcher: s, new: c, old: c}
 	st.activate(ctx, top)
+	// Only after a switch that was cut off: systemd has read the units by now.
+	if st.units > 0 {
+		_, err := st.run(ctx, "systemctl", "daemon-reload")
+		st.fail(err)
+	}
 	return errors.Join(st.errs...)
 }
 
@@ -177,6 +193,10 @@ func (s *Switcher) current() *nixos.Configuration {
 }
 
 func (s *Switcher) read(path string) (*nixos.Configuration, error) {
+	path, err := s.resolve(path)
+	if err != nil {
+		return nil, err
+	}
 	text, err := os.ReadFile(s.path(path))
 	if err != nil {
 		return nil, err
@@ -188,16 +208,19 @@ func (s *Switcher) read(path string) (*nixos.Configuration, error) {
 	return c, nil
 }
 
-// activate is NixOS's activation script: wrappers, users, /etc, the user's own
-// snippets, in the order of the configuration.
+// activate is NixOS's activation script: wrappers, users, /etc, units, the user's
+// own snippets, in the order of the configuration.
 func (s *state) activate(ctx context.Context, top string) {
-	s.fail(s.wrappers())
 	s.fail(s.link(top, currentSystem))
 	if _, err := os.Lstat(s.path("/run/booted-system")); errors.Is(err, fs.ErrNotExist) {
 		s.fail(s.link(top, "/run/booted-system"))
 	}
 	s.fail(s.users(ctx))
+	s.fail(s.wrappers(ctx))
 	s.fail(s.etc(top))
+	s.fail(s.certificates())
+	s.fail(s.writeUnits())
+	s.fail(s.sweep(top))
 	s.fail(s.hostName(ctx))
 	s.fail(s.snippets(ctx))
 }
@@ -213,35 +236,31 @@ func (s *state) snippets(ctx context.Context) error {
 			continue
 		}
 		n++
-		fmt.Fprintf(&script, "#### Activation script snippet %s:\n_localstatus=0\n%s\nif (( _localstatus > 0 )); then\n  printf \"Activation script snippet '%%s' failed (%%s)\\n\" %q \"$_localstatus\" >&2\nfi\n", a.Name, *a.Text, a.Name)
+		if !slices.ContainsFunc(s.old.ActivationScripts, func(o nixos.ActivationScript) bool {
+			return o.Name == a.Name && o.Text != nil && *o.Text == *a.Text
+		}) {
+			s.changed("activation", a.Name, "ran")
+		}
+		fmt.Fprintf(&script, "#### Activation script snippet %s:\n_localstatus=0\n%s\nif (( _localstatus > 0 )); then\n  printf \"Activation script snippet '%%s' failed (%%s)\\n\" %s \"$_localstatus\" >&2\nfi\n", a.Name, *a.Text, shellQuote(a.Name))
 	}
 	if n == 0 {
 		return nil
 	}
 	script.WriteString("exit $_status\n")
 	s.say("running %d activation snippets", n)
-	path := s.path("/run/offload-e2e-activate")
-	if err := os.WriteFile(path, []byte(script.String()), 0o700); err != nil {
+	const path = "/run/offload-e2e-activate"
+	if err := s.write(path, []byte(script.String()), 0o700, 0, 0); err != nil {
 		return err
 	}
-	defer os.Remove(path)
-	if _, err := s.run(ctx, "env", "-i", "HOME=/root", "PATH=/run/current-system/sw/bin:/usr/sbin:/usr/bin", "bash", path); err != nil {
+	defer os.Remove(s.path(path))
+	if _, err := s.run(ctx, "env", "-i", "HOME=/root", "PATH=/run/current-system/sw/bin:/usr/sbin:/usr/bin", "bash", s.path(path)); err != nil {
 		return fmt.Errorf("activation: %w", err)
 	}
 	return nil
 }
 
-// wrappers are the setuid programs of NixOS's default set.
-func (s *state) wrappers() error {
-	var errs []error
-	for _, name := range []string{"sudo", "su", "mount", "umount", "passwd", "newgrp", "chsh"} {
-		target := "/usr/bin/" + name
-		if _, err := os.Stat(s.path(target)); err == nil {
-			errs = append(errs, s.link(target, "/run/wrappers/bin/"+name))
-		}
-	}
-	return errors.Join(errs...)
-}
+// shellQuote is text as one word of a shell's.
+func shellQuote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 func (s *state) hostName(ctx context.Context) error {
 	if s.new.HostName == "" {
@@ -273,21 +292,74 @@ func (s *Switcher) link(target, path string) error {
 	return os.Rename(tmp, full)
 }
 
-// setProfile makes top the newest generation of the system profile.
-func (s *state) setProfile(top string) (int, error) {
-	now, err := os.Readlink(s.path(profile))
-	n := 0
-	if err == nil {
-		fmt.Sscanf(filepath.Base(now), "system-%d-link", &n)
-		if target, err := os.Readlink(s.path(filepath.Join(filepath.Dir(profile), filepath.Base(now)))); err == nil && target == top {
-			return n, nil
+// resolve follows symbolic links as the machine itself does, whatever Root is. A
+// path that leads to nothing is an error.
+func (s *Switcher) resolve(path string) (string, error) {
+	left := strings.Split(strings.Trim(filepath.Clean(path), "/"), "/")
+	at := "/"
+	for hops := 0; len(left) > 0; {
+		next := filepath.Join(at, left[0])
+		info, err := os.Lstat(s.path(next))
+		if err != nil {
+			return "", err
 		}
+		left = left[1:]
+		if info.Mode()&fs.ModeSymlink == 0 {
+			at = next
+			continue
+		}
+		// As many as the kernel follows (path_resolution(7)).
+		if hops++; hops > 40 {
+			return "", fmt.Errorf("%s: too many levels of symbolic links", path)
+		}
+		target, err := os.Readlink(s.path(next))
+		if err != nil {
+			return "", err
+		}
+		if filepath.IsAbs(target) {
+			at = "/"
+		}
+		if target = strings.Trim(filepath.Clean(target), "/"); target != "" {
+			left = append(strings.Split(target, "/"), left...)
+		}
+	}
+	return at, nil
+}
+
+// setProfile makes top the newest generation of the system profile. Generations
+// are numbered as Nix does: after the highest there is, whichever is current.
+func (s *state) setProfile(top string) (int, error) {
+	dir := filepath.Dir(profile)
+	now, err := os.Readlink(s.path(profile))
+	if err == nil {
+		if target, err := os.Readlink(s.path(filepath.Join(dir, filepath.Base(now)))); err == nil && target == top {
+			return generation(now), nil
+		}
+	}
+	entries, err := os.ReadDir(s.path(dir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	n := 0
+	for _, e := range entries {
+		n = max(n, generation(e.Name()))
 	}
 	n++
 	name := fmt.Sprintf("system-%d-link", n)
-	if err := s.link(top, filepath.Join(filepath.Dir(profile), name)); err != nil {
+	if err := s.link(top, filepath.Join(dir, name)); err != nil {
 		return n, err
 	}
 	s.changed("profile", name, "written")
 	return n, s.link(name, profile)
+}
+
+// generation is the number in the name of a generation's link, 0 where it is none.
+func generation(link string) int {
+	text, ok1 := strings.CutPrefix(filepath.Base(link), "system-")
+	text, ok2 := strings.CutSuffix(text, "-link")
+	n, err := strconv.Atoi(text)
+	if !ok1 || !ok2 || err != nil {
+		return 0
+	}
+	return n
 }

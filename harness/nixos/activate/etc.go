@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -26,21 +25,64 @@ func (s *state) etc(top string) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(s.old.Etc)) {
 		if _, kept := s.new.Etc[name]; !kept {
-			s.changed("etc", name, "removed")
-			if err := os.Remove(s.path("/etc/" + name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				errs = append(errs, err)
-			}
+			errs = append(errs, s.removeEtc(name, s.old.Etc[name]))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.new.Etc)) {
-		if err := s.etcFile(name, s.new.Etc[name]); err != nil {
+		if err := s.etcFile(top, name, s.new.Etc[name]); err != nil {
 			errs = append(errs, fmt.Errorf("/etc/%s: %w", name, err))
 		}
 	}
 	return errors.Join(append(errs, s.resolvConf(), s.networkFiles())...)
 }
 
-func (s *state) etcFile(name string, e nixos.Etc) error {
+// removeEtc removes what an earlier generation put there; where somebody has put
+// a file of their own in place of the link, that stays.
+func (s *state) removeEtc(name string, old nixos.Etc) error {
+	full := s.path("/etc/" + name)
+	info, err := os.Lstat(full)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	case info.IsDir(), isLink(old) && info.Mode()&fs.ModeSymlink == 0:
+		return nil
+	}
+	s.changed("etc", name, "removed")
+	if err := os.Remove(full); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func isLink(e nixos.Etc) bool {
+	return e.Mode == "" || e.Mode == "symlink" || e.Mode == "direct-symlink"
+}
+
+// sweep removes links to files of generations that are no more, as NixOS's
+// setup-etc does: a switch that was cut off leaves some.
+func (s *state) sweep(top string) error {
+	return filepath.WalkDir(s.path("/etc"), func(full string, d fs.DirEntry, err error) error {
+		if err != nil || d.Type()&fs.ModeSymlink == 0 {
+			return err
+		}
+		target, err := os.Readlink(full)
+		if err != nil {
+			return err
+		}
+		below, static := strings.CutPrefix(target, etcStatic+"/")
+		if !static {
+			return nil
+		}
+		if _, err := os.Lstat(s.path(filepath.Join(top, "etc", below))); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		s.changed("etc", strings.TrimPrefix(full, s.path("/etc/")), "removed")
+		return os.Remove(full)
+	})
+}
+
+func (s *state) etcFile(top, name string, e nixos.Etc) error {
 	path := "/etc/" + name
 	// What the configuration owns replaces what the distribution put there.
 	if info, err := os.Lstat(s.path(path)); err == nil && info.IsDir() {
@@ -48,35 +90,52 @@ func (s *state) etcFile(name string, e nixos.Etc) error {
 			return err
 		}
 	}
-	static := filepath.Join(etcStatic, name)
 	old, had := s.old.Etc[name]
 	if !had || !sameEtc(old, e) {
 		s.changed("etc", name, "written")
 	}
 	switch e.Mode {
 	case "", "symlink":
-		return s.link(static, path)
+		return s.link(filepath.Join(etcStatic, name), path)
 	case "direct-symlink":
-		target, err := os.Readlink(s.path(static))
-		if err != nil {
-			target = static
+		if e.Source != nil {
+			return s.link(*e.Source, path)
 		}
-		return s.link(target, path)
+		return s.link(filepath.Join(top, "etc", name), path)
 	}
-	mode, err := strconv.ParseUint(e.Mode, 8, 12)
-	if err != nil {
-		return fmt.Errorf("mode %q: %w", e.Mode, err)
-	}
-	text, err := os.ReadFile(s.path(static))
+	mode, err := fileMode(e.Mode)
 	if err != nil {
 		return err
 	}
-	uid, err1 := id(e.User, lookupUser)
-	gid, err2 := id(e.Group, lookupGroup)
+	from, err := s.resolve(filepath.Join(top, "etc", name))
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile(s.path(from))
+	if err != nil {
+		return err
+	}
+	uid, err1 := s.id(e.User, "/etc/passwd")
+	gid, err2 := s.id(e.Group, "/etc/group")
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
-	return s.write(path, text, fs.FileMode(mode), uid, gid)
+	return s.write(path, text, mode, uid, gid)
+}
+
+// fileMode reads an octal mode; Go keeps setuid, setgid and sticky elsewhere.
+func fileMode(octal string) (fs.FileMode, error) {
+	n, err := strconv.ParseUint(octal, 8, 12)
+	if err != nil {
+		return 0, fmt.Errorf("mode %q: %w", octal, err)
+	}
+	mode := fs.FileMode(n & 0o777)
+	for bit, m := range map[uint64]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
+		if n&bit != 0 {
+			mode |= m
+		}
+	}
+	return mode, nil
 }
 
 func sameEtc(a, b nixos.Etc) bool {
@@ -84,35 +143,23 @@ func sameEtc(a, b nixos.Etc) bool {
 	return same(a.Text, b.Text) && same(a.Source, b.Source) && a.Mode == b.Mode && a.User == b.User && a.Group == b.Group
 }
 
-// id reads a name, or a number as NixOS writes it ("+0").
-func id(name string, lookup func(string) (string, error)) (int, error) {
+// id reads a name of the table at path, or a number as NixOS writes it ("+0").
+func (s *Switcher) id(name, path string) (int, error) {
 	if name == "" {
 		return 0, nil
 	}
 	if n, err := strconv.Atoi(strings.TrimPrefix(name, "+")); err == nil {
 		return n, nil
 	}
-	text, err := lookup(name)
+	t, err := s.readTable(path, 0)
 	if err != nil {
 		return 0, err
 	}
-	return strconv.Atoi(text)
-}
-
-func lookupUser(name string) (string, error) {
-	u, err := user.Lookup(name)
-	if err != nil {
-		return "", err
+	row := t.row(name)
+	if row == nil {
+		return 0, fmt.Errorf("%s has no %q", path, name)
 	}
-	return u.Uid, nil
-}
-
-func lookupGroup(name string) (string, error) {
-	g, err := user.LookupGroup(name)
-	if err != nil {
-		return "", err
-	}
-	return g.Gid, nil
+	return strconv.Atoi(row[2])
 }
 
 // write replaces a file atomically.
@@ -136,32 +183,62 @@ func (s *Switcher) write(path string, text []byte, mode fs.FileMode, uid, gid in
 	return os.Rename(tmp, full)
 }
 
-// resolvConf writes networking.nameservers; without any, the guest's own stays.
+// guestResolvConf keeps the guest's own resolv.conf(5) while networking.nameservers
+// replaces it.
+const guestResolvConf = "/var/lib/offload-e2e/resolv.conf"
+
+// resolvConf writes networking.nameservers; without any, the guest's own is there.
 func (s *state) resolvConf() error {
-	if len(s.new.Network.Nameservers) == 0 || slices.Equal(s.new.Network.Nameservers, s.old.Network.Nameservers) {
+	const path = "/etc/resolv.conf"
+	if _, own := s.new.Etc["resolv.conf"]; own {
 		return nil
 	}
-	var text strings.Builder
+	text, err := os.ReadFile(s.path(guestResolvConf))
+	kept := err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	now, err := os.ReadFile(s.path(path))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if len(s.new.Network.Nameservers) == 0 {
+		if !kept {
+			return nil
+		}
+		s.changed("etc", "resolv.conf", "written")
+		return errors.Join(s.write(path, text, 0o644, 0, 0), os.Remove(s.path(guestResolvConf)))
+	}
+	if !kept && err == nil {
+		if err := s.write(guestResolvConf, now, 0o644, 0, 0); err != nil {
+			return err
+		}
+	}
+	var want strings.Builder
 	for _, ns := range s.new.Network.Nameservers {
-		fmt.Fprintf(&text, "nameserver %s\n", ns)
+		fmt.Fprintf(&want, "nameserver %s\n", ns)
+	}
+	if err == nil && string(now) == want.String() {
+		return nil
 	}
 	s.changed("etc", "resolv.conf", "written")
-	return s.write("/etc/resolv.conf", []byte(text.String()), 0o644, 0, 0)
+	return s.write(path, []byte(want.String()), 0o644, 0, 0)
 }
 
 // networkFiles gives interfaces with networking.interfaces.<name>.ipv4.addresses
 // those addresses instead of a lease.
 func (s *state) networkFiles() error {
 	var errs []error
-	name := func(ifname string) string { return "/etc/systemd/network/40-nixos-" + ifname + ".network" }
-	for ifname := range s.old.Network.Interfaces {
+	name := func(ifname string) string { return "systemd/network/40-nixos-" + ifname + ".network" }
+	for _, ifname := range slices.Sorted(maps.Keys(s.old.Network.Interfaces)) {
 		if len(s.new.Network.Interfaces[ifname].IPv4) == 0 {
-			if err := os.Remove(s.path(name(ifname))); err == nil {
-				s.changed("etc", strings.TrimPrefix(name(ifname), "/etc/"), "removed")
+			if err := os.Remove(s.path("/etc/" + name(ifname))); err == nil {
+				s.changed("etc", name(ifname), "removed")
 			}
 		}
 	}
-	for ifname, i := range s.new.Network.Interfaces {
+	for _, ifname := range slices.Sorted(maps.Keys(s.new.Network.Interfaces)) {
+		i := s.new.Network.Interfaces[ifname]
 		if len(i.IPv4) == 0 {
 			continue
 		}
@@ -170,11 +247,12 @@ func (s *state) networkFiles() error {
 		for _, a := range i.IPv4 {
 			fmt.Fprintf(&text, "Address=%s/%d\n", a.Address, a.PrefixLength)
 		}
-		if now, err := os.ReadFile(s.path(name(ifname))); err == nil && string(now) == text.String() {
+		path := "/etc/" + name(ifname)
+		if now, err := os.ReadFile(s.path(path)); err == nil && string(now) == text.String() {
 			continue
 		}
-		s.changed("etc", strings.TrimPrefix(name(ifname), "/etc/"), "written")
-		errs = append(errs, s.write(name(ifname), []byte(text.String()), 0o644, 0, 0))
+		s.changed("etc", name(ifname), "written")
+		errs = append(errs, s.write(path, []byte(text.String()), 0o644, 0, 0))
 	}
 	return errors.Join(errs...)
 }

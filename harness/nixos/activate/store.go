@@ -38,15 +38,23 @@ func (s *state) realise(ctx context.Context) (string, error) {
 		return "", err
 	}
 	byPath := map[string][]string{} // store path -> its texts and links, in full
-	for file := range s.new.StoreFiles {
+	for _, file := range slices.Sorted(maps.Keys(s.new.StoreFiles)) {
 		p := nixos.StorePath(file)
 		byPath[p] = append(byPath[p], file)
 	}
-	for link := range s.new.StoreLinks {
+	for _, link := range slices.Sorted(maps.Keys(s.new.StoreLinks)) {
 		p := nixos.StorePath(link)
 		byPath[p] = append(byPath[p], link)
 	}
 	r := &realiser{state: s, files: byPath, refs: map[string][]string{}}
+	hostName := s.new.HostName
+	if hostName == "" {
+		hostName = "unnamed"
+	}
+	top := fmt.Sprintf("%s/%s-nixos-system-%s", storeDir, nixHash(text), hostName)
+	if err := r.protect(top); err != nil {
+		return "", err
+	}
 	// Packages first mention nothing; the rest is reached from what the host uses.
 	mentions := map[string]bool{}
 	for _, m := range s.mentioned() {
@@ -59,11 +67,6 @@ func (s *state) realise(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	hostName := s.new.HostName
-	if hostName == "" {
-		hostName = "unnamed"
-	}
-	top := fmt.Sprintf("%s/%s-nixos-system-%s", storeDir, nixHash(text), hostName)
 	if err := r.toplevel(top, sw, text); err != nil {
 		return "", err
 	}
@@ -84,12 +87,35 @@ type realiser struct {
 	*state
 	files map[string][]string
 	refs  map[string][]string // every path of this configuration -> its references
-	fresh []string            // those that had to be written
-	roots []string
+	ours  []string            // those that a switch makes
+	fresh bool                // not all were there
+}
+
+// switchRoot keeps the collector from what a switch makes until the system profile
+// holds it. One that is left says that a switch was cut off.
+const switchRoot = "/nix/var/nix/gcroots/offload-e2e-switch"
+
+func (r *realiser) protect(top string) error {
+	if _, err := os.Lstat(r.path(switchRoot)); err == nil {
+		// That switch may have made paths, and not registered them.
+		r.fresh = true
+	}
+	return r.link(top, switchRoot)
+}
+
+func (s *Switcher) unprotect() error {
+	if err := os.Remove(s.path(switchRoot)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func (r *realiser) realiseAll(paths []string) error {
 	for _, p := range paths {
+		if !r.exists(p) {
+			// The end of a sentence that ends with a path.
+			p = strings.TrimRight(p, ".?")
+		}
 		if _, done := r.refs[p]; done {
 			continue
 		}
@@ -100,7 +126,7 @@ func (r *realiser) realiseAll(paths []string) error {
 			err = r.pkg(p, pkg)
 		} else if files := r.files[p]; files != nil {
 			refs, err = r.object(p, files)
-		} else if _, e := os.Lstat(r.path(p)); e != nil {
+		} else if !r.exists(p) {
 			err = fmt.Errorf("store path %s is named by the configuration, and neither the guest nor the evaluation has it", p)
 		}
 		if err != nil {
@@ -114,36 +140,50 @@ func (r *realiser) realiseAll(paths []string) error {
 	return nil
 }
 
+// exists reports whether a path can be had.
+func (r *realiser) exists(p string) bool {
+	if _, ok := r.new.Packages[p]; ok || r.files[p] != nil {
+		return true
+	}
+	_, err := os.Lstat(r.path(p))
+	return err == nil
+}
+
 // add makes p by calling fill on a folder or file beside it, then renaming, unless
 // it is there.
 func (r *realiser) add(p string, fill func(tmp string) error) error {
+	r.ours = append(r.ours, p)
 	if _, err := os.Lstat(r.path(p)); err == nil {
 		return nil
 	}
 	tmp := r.path(p) + ".tmp-switch"
 	if err := errors.Join(os.RemoveAll(tmp), os.MkdirAll(r.path(storeDir), 0o755), fill(tmp)); err != nil {
-		return fmt.Errorf("make %s: %w", p, err)
+		return errors.Join(fmt.Errorf("make %s: %w", p, err), os.RemoveAll(tmp))
 	}
-	r.fresh = append(r.fresh, p)
+	r.fresh = true
 	r.changed("store", filepath.Base(p), "written")
 	return os.Rename(tmp, r.path(p))
 }
 
 // pkg makes a package: a folder with links to just its programs.
 func (r *realiser) pkg(p string, pkg nixos.Package) error {
+	links := map[string]string{}
+	want := maps.Clone(pkg.Files)
+	if want == nil {
+		want = map[string]string{}
+	}
+	for name, target := range pkg.Programs {
+		want["bin/"+name] = target
+	}
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if _, err := r.resolve(want[name]); err != nil {
+			r.result.Missing = append(r.result.Missing, filepath.Base(name)+" of "+pkg.Pname)
+			continue
+		}
+		links[name] = want[name]
+	}
 	return r.add(p, func(tmp string) error {
-		links := maps.Clone(pkg.Files)
-		if links == nil {
-			links = map[string]string{}
-		}
-		for name, target := range pkg.Programs {
-			links["bin/"+name] = target
-		}
 		for _, name := range slices.Sorted(maps.Keys(links)) {
-			if _, err := os.Stat(r.path(links[name])); err != nil {
-				r.result.Missing = append(r.result.Missing, filepath.Base(links[name])+" of "+pkg.Pname)
-				continue
-			}
 			full := filepath.Join(tmp, name)
 			if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
 				return err
@@ -159,7 +199,10 @@ func (r *realiser) pkg(p string, pkg nixos.Package) error {
 // object makes a path of texts and links that the evaluation wrote.
 func (r *realiser) object(p string, files []string) (refs []string, err error) {
 	for _, f := range files {
-		for _, ref := range nixos.StorePaths(r.new.StoreFiles[f].Text + r.new.StoreLinks[f]) {
+		for _, ref := range nixos.StorePaths(string(r.new.StoreFiles[f].Content()) + " " + r.new.StoreLinks[f]) {
+			if !r.exists(ref) {
+				ref = strings.TrimRight(ref, ".?")
+			}
 			if ref != p && !slices.Contains(refs, ref) {
 				refs = append(refs, ref)
 			}
@@ -181,7 +224,7 @@ func (r *realiser) object(p string, files []string) (refs []string, err error) {
 			if r.new.StoreFiles[f].Executable {
 				mode = 0o555
 			}
-			if err := os.WriteFile(full, []byte(r.new.StoreFiles[f].Text), mode); err != nil {
+			if err := os.WriteFile(full, r.new.StoreFiles[f].Content(), mode); err != nil {
 				return err
 			}
 		}
@@ -216,7 +259,6 @@ func (r *realiser) systemPath() (string, error) {
 
 // toplevel makes the system's own path, with /etc in it.
 func (r *realiser) toplevel(top, sw string, text []byte) error {
-	r.roots = append(r.roots, top)
 	all := slices.Sorted(maps.Keys(r.refs))
 	r.refs[top] = all
 	return r.add(top, func(tmp string) error {
@@ -264,31 +306,26 @@ func guestAddition(name string) string {
 	return ""
 }
 
-// register tells Nix's database of the paths that were written: path, deriver,
-// number of references, references (nix-store --register-validity).
+// register tells Nix's database of the paths: path, deriver, number of references,
+// references (nix-store --register-validity, which passes over those it knows).
 func (r *realiser) register(ctx context.Context) error {
-	if len(r.fresh) == 0 {
+	if !r.fresh {
 		return nil
 	}
 	var in strings.Builder
-	for _, p := range r.fresh {
+	for _, p := range r.ours {
 		refs := r.refs[p]
 		fmt.Fprintf(&in, "%s\n\n%d\n", p, len(refs))
 		for _, ref := range refs {
 			in.WriteString(ref + "\n")
 		}
 	}
-	list := r.path("/run/offload-e2e-register")
-	if err := os.WriteFile(list, []byte(in.String()), 0o600); err != nil {
+	const list = "/run/offload-e2e-register"
+	if err := r.write(list, []byte(in.String()), 0o600, 0, 0); err != nil {
 		return err
 	}
-	defer os.Remove(list)
-	// The profile becomes the root of all this at the end of the switch; until then
-	// a collector must not see them as garbage.
-	if err := r.link(r.roots[0], "/nix/var/nix/gcroots/offload-e2e-switch"); err != nil {
-		return err
-	}
-	if _, err := r.run(ctx, "sh", "-c", `exec nix-store --register-validity <"$1"`, "sh", list); err != nil {
+	defer os.Remove(r.path(list))
+	if _, err := r.run(ctx, "sh", "-c", `exec nix-store --register-validity <"$1"`, "sh", r.path(list)); err != nil {
 		return fmt.Errorf("register store paths: %w", err)
 	}
 	return nil

@@ -3,7 +3,6 @@ package activate
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -48,160 +47,14 @@ func (s *Switcher) failing(ctx context.Context) (unitStates, error) {
 		if len(f) < 4 {
 			continue
 		}
-		switch {
-		case f[2] == "active" || f[2] == "activating" || f[2] == "reloading":
+		if f[2] == "active" || f[2] == "activating" || f[2] == "reloading" {
 			st.active[f[0]] = true
 		}
-		if f[2] == "failed" || f[3] == "auto-restart" {
+		if f[2] == "failed" || strings.HasPrefix(f[3], "auto-restart") {
 			st.bad[f[0]] = f[3]
 		}
 	}
 	return st, nil
-}
-
-// plan is what happens to units.
-type plan struct {
-	stop, reload, restart, start []string
-	daemonReload                 bool
-	mounts                       bool // fstab has something new
-}
-
-func (p *plan) touches(unit string) bool {
-	return slices.Contains(p.restart, unit) || slices.Contains(p.start, unit) || slices.Contains(p.reload, unit)
-}
-
-// setting reads a boolean X- setting of a unit's text as NixOS's switch does.
-func setting(text, key string, unset bool) bool {
-	value := unset
-	for line := range strings.Lines(text) {
-		if v, ok := strings.CutPrefix(strings.TrimSpace(line), key+"="); ok {
-			value = v == "true" || v == "yes" || v == "1"
-		}
-	}
-	return value
-}
-
-// planUnits decides by NixOS's rules (switch-to-configuration-ng): a unit that is
-// gone is stopped; one whose text changed is reloaded, restarted, or stopped
-// before and started after, as its X- settings say; new ones start with the
-// targets that want them.
-func (s *state) planUnits(now unitStates) *plan {
-	p := &plan{}
-	for _, name := range slices.Sorted(maps.Keys(s.old.UnitFiles)) {
-		old := s.old.UnitFiles[name]
-		u, kept := s.new.UnitFiles[name]
-		if !kept || (!u.Enable && old.Enable) {
-			p.daemonReload = true
-			if now.active[name] && (!kept || !u.Enable) && !old.DropIn {
-				p.stop = append(p.stop, name)
-			} else if now.active[name] && old.DropIn {
-				p.restart = append(p.restart, name)
-			}
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(s.new.UnitFiles)) {
-		if guestUnits[name] {
-			continue
-		}
-		u := s.new.UnitFiles[name]
-		old, had := s.old.UnitFiles[name]
-		if had && old.Text == u.Text && old.Enable == u.Enable && old.DropIn == u.DropIn {
-			if !slices.Equal(old.WantedBy, u.WantedBy) || !slices.Equal(old.RequiredBy, u.RequiredBy) {
-				p.daemonReload = true
-			}
-			continue
-		}
-		p.daemonReload = true
-		if !u.Enable || !now.active[name] || strings.HasSuffix(name, ".target") || strings.Contains(name, "@.") {
-			continue
-		}
-		switch {
-		case setting(u.Text, "X-ReloadIfChanged", false):
-			p.reload = append(p.reload, name)
-		case !setting(u.Text, "X-RestartIfChanged", true) || setting(u.Text, "RefuseManualStop", false) || setting(u.Text, "X-OnlyManualStart", false):
-		case !setting(u.Text, "X-StopIfChanged", true):
-			p.restart = append(p.restart, name)
-		default:
-			p.stop = append(p.stop, name)
-			p.start = append(p.start, name)
-		}
-	}
-	s.planMounts(p, now)
-	s.planStarts(p, now)
-	return p
-}
-
-// planStarts starts what the active targets want and does not run. NixOS starts the
-// targets themselves; naming the units says more, and pulls in less.
-func (s *state) planStarts(p *plan, now unitStates) {
-	active := func(target string) bool { return now.active[target] || target == "multi-user.target" }
-	for _, name := range slices.Sorted(maps.Keys(s.new.UnitFiles)) {
-		u := s.new.UnitFiles[name]
-		if !u.Enable || guestUnits[name] || now.active[name] || strings.Contains(name, "@.") ||
-			setting(u.Text, "X-OnlyManualStart", false) || setting(u.Text, "RefuseManualStart", false) {
-			continue
-		}
-		if _, had := s.old.UnitFiles[name]; had && strings.Contains(u.Text, "Type=oneshot") && !setting(u.Text, "RemainAfterExit", false) {
-			continue // it has run, and ended
-		}
-		if slices.ContainsFunc(append(u.WantedBy, u.RequiredBy...), active) {
-			p.start = append(p.start, name)
-		}
-	}
-	if p.mounts {
-		p.start = append(p.start, "local-fs.target", "remote-fs.target")
-	}
-}
-
-// planMounts unmounts what fstab no longer has or has otherwise.
-func (s *state) planMounts(p *plan, now unitStates) {
-	same := func(a, b nixos.FileSystem) bool {
-		return a.Device == b.Device && a.FsType == b.FsType && slices.Equal(a.Options, b.Options)
-	}
-	entry := func(list []nixos.FileSystem, at string) (nixos.FileSystem, bool) {
-		i := slices.IndexFunc(list, func(f nixos.FileSystem) bool { return f.MountPoint == at })
-		if i < 0 {
-			return nixos.FileSystem{}, false
-		}
-		return list[i], true
-	}
-	for _, f := range s.old.Fstab {
-		n, kept := entry(s.new.Fstab, f.MountPoint)
-		if f.MountPoint == "/" || !strings.HasPrefix(f.MountPoint, "/") || (kept && same(f, n)) {
-			continue
-		}
-		p.daemonReload = true
-		for _, suffix := range []string{".automount", ".mount"} {
-			if unit := escapePath(f.MountPoint) + suffix; now.active[unit] {
-				p.stop = append(p.stop, unit)
-			}
-		}
-	}
-	for _, f := range s.new.Fstab {
-		if old, had := entry(s.old.Fstab, f.MountPoint); !had || !same(old, f) {
-			p.daemonReload, p.mounts = true, true
-		}
-	}
-}
-
-// escapePath is systemd-escape --path (systemd.unit(5), "String escaping").
-func escapePath(path string) string {
-	path = strings.Trim(filepath.Clean(path), "/")
-	if path == "" {
-		return "-"
-	}
-	var b strings.Builder
-	for i := 0; i < len(path); i++ {
-		switch c := path[i]; {
-		case c == '/':
-			b.WriteByte('-')
-		case c == '.' && i == 0, !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '.' || c == ':'):
-			fmt.Fprintf(&b, `\x%02x`, c)
-		default:
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
 }
 
 func (s *state) stop(ctx context.Context, p *plan) {
@@ -216,17 +69,24 @@ func (s *state) stop(ctx context.Context, p *plan) {
 }
 
 func (s *state) systemctl(ctx context.Context, verb string, units ...string) {
-	if _, err := s.run(ctx, append([]string{"systemctl", verb, "--no-ask-password", "--"}, units...)...); err != nil {
+	argv := []string{"systemctl", verb, "--no-ask-password"}
+	if len(units) > 0 {
+		argv = append(append(argv, "--"), units...)
+	}
+	if _, err := s.run(ctx, argv...); err != nil {
 		// Whether a unit that did not start matters is decided by what runs in the
 		// end: its failure is reported with its journal then.
 		s.result.Warnings = append(s.result.Warnings, err.Error())
 	}
 }
 
-// startUnits writes the units, tells systemd, and reloads, restarts, starts.
+// startUnits tells systemd of the units, and reloads, restarts, starts.
 func (s *state) startUnits(ctx context.Context, p *plan) {
-	s.fail(s.writeUnits())
-	if p.daemonReload {
+	if p.failed {
+		// One that failed too often would not start, however well it is configured now.
+		s.systemctl(ctx, "reset-failed")
+	}
+	if p.daemonReload || s.units > 0 {
 		_, err := s.run(ctx, "systemctl", "daemon-reload")
 		s.fail(err)
 	}
@@ -254,11 +114,8 @@ func (s *state) startUnits(ctx context.Context, p *plan) {
 	}
 }
 
-// kernel loads modules, sets sysctls and makes tmpfiles, each if its file changed.
+// kernel loads modules, sets sysctls and makes tmpfiles, of each file that changed.
 func (s *state) kernel(ctx context.Context) {
-	changed := func(name string) bool {
-		return slices.ContainsFunc(s.result.Changes, func(c Change) bool { return c.Kind == "etc" && c.Name == name })
-	}
 	for _, m := range s.new.KernelModules {
 		if !slices.Contains(s.old.KernelModules, m) {
 			// A module the guest's kernel has not, or has built in, is no failure: NixOS's
@@ -274,25 +131,36 @@ func (s *state) kernel(ctx context.Context) {
 		_, err := s.run(ctx, "networkctl", "reload")
 		s.fail(err)
 	}
-	if changed("sysctl.d/60-nixos.conf") {
-		if _, err := s.run(ctx, "/usr/lib/systemd/systemd-sysctl", "/etc/sysctl.d/60-nixos.conf"); err != nil {
+	for _, c := range slices.Clone(s.result.Changes) {
+		if c.Kind != "etc" || c.Action != "written" {
+			continue
+		}
+		var argv []string
+		switch filepath.Dir(c.Name) {
+		case "sysctl.d":
+			argv = []string{"/usr/lib/systemd/systemd-sysctl", "/etc/" + c.Name}
+		case "tmpfiles.d":
+			argv = []string{"systemd-tmpfiles", "--create", "--remove", "/etc/" + c.Name}
+		default:
+			continue
+		}
+		// A line that cannot be done is no failure of NixOS's switch.
+		if _, err := s.run(ctx, argv...); err != nil {
 			s.result.Warnings = append(s.result.Warnings, err.Error())
 		}
-	}
-	if changed("tmpfiles.d/00-nixos.conf") {
-		_, err := s.run(ctx, "systemd-tmpfiles", "--create", "--remove", "/etc/tmpfiles.d/00-nixos.conf")
-		s.fail(err)
 	}
 }
 
 // writeUnits makes the links of units in /etc/systemd/system; what an earlier
-// generation put there and this one has not goes.
+// generation put there and this one has not goes. A unit whose link is there
+// already may still have another text: the plan knows.
 func (s *state) writeUnits() error {
 	want, had := unitLinks(s.new.UnitFiles), unitLinks(s.old.UnitFiles)
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(had)) {
 		if _, kept := want[name]; !kept {
 			s.changed("unit", name, "removed")
+			s.units++
 			if err := os.Remove(s.path(filepath.Join(unitDir, name))); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				errs = append(errs, err)
 			}
@@ -303,6 +171,7 @@ func (s *state) writeUnits() error {
 		now, err := os.Readlink(s.path(path))
 		if err != nil || now != want[name] {
 			s.changed("unit", name, "written")
+			s.units++
 		}
 		errs = append(errs, s.link(want[name], path))
 	}
@@ -313,7 +182,8 @@ func (s *state) writeUnits() error {
 // file is linked through /etc/static, so a changed text alone changes no link.
 func unitLinks(units map[string]nixos.Unit) map[string]string {
 	links := map[string]string{}
-	for name, u := range units {
+	for _, name := range slices.Sorted(maps.Keys(units)) {
+		u := units[name]
 		if guestUnits[name] {
 			continue
 		}
@@ -328,7 +198,9 @@ func unitLinks(units map[string]nixos.Unit) map[string]string {
 			}
 		}
 		for _, a := range u.Aliases {
-			links[a] = name
+			if _, other := units[a]; !other {
+				links[a] = name
+			}
 		}
 	}
 	return links

@@ -17,7 +17,8 @@ import (
 
 // users makes passwd(5), group(5), shadow(5) and home directories what the
 // configuration says, as NixOS's update-users-groups does: accounts it declares,
-// those it declared before and no longer does go, others are left alone.
+// those it declared before and no longer does go, others are left alone, because
+// Debian's own daemons have them (also with users.mutableUsers off).
 func (s *state) users(ctx context.Context) error {
 	passwd, err1 := s.readTable("/etc/passwd", 0o644)
 	group, err2 := s.readTable("/etc/group", 0o644)
@@ -25,15 +26,19 @@ func (s *state) users(ctx context.Context) error {
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
 	}
-	for name := range s.old.Users {
-		if _, kept := s.new.Users[name]; !kept && name != "root" && passwd.row(name) != nil {
+	want, had := byName(s.new.Users), byName(s.old.Users)
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(had)) {
+		if _, kept := want[name]; !kept && name != "root" && passwd.row(name) != nil {
 			passwd.remove(name)
 			shadow.remove(name)
 			s.changed("user", name, "removed")
+			errs = append(errs, s.linger(name, false))
 		}
 	}
-	for name := range s.old.Groups {
-		if _, kept := s.new.Groups[name]; !kept && group.row(name) != nil {
+	for _, name := range slices.Sorted(maps.Keys(s.old.Groups)) {
+		// A group that only NixOS itself spoke of is Debian's as well.
+		if _, kept := s.new.Groups[name]; !kept && !s.old.Groups[name].Implied && group.row(name) != nil {
 			group.remove(name)
 			s.changed("group", name, "removed")
 		}
@@ -41,24 +46,45 @@ func (s *state) users(ctx context.Context) error {
 	for _, name := range slices.Sorted(maps.Keys(s.new.Groups)) {
 		s.group(group, name, s.new.Groups[name])
 	}
-	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(s.new.Users)) {
-		if err := s.user(ctx, passwd, group, shadow, name, s.new.Users[name]); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if err := s.user(ctx, passwd, group, shadow, name, want[name]); err != nil {
 			errs = append(errs, fmt.Errorf("user %s: %w", name, err))
 		}
 	}
-	s.members(group)
+	s.members(group, want, had)
 	errs = append(errs, s.save(passwd), s.save(group), s.save(shadow))
-	for _, name := range slices.Sorted(maps.Keys(s.new.Users)) {
-		if err := s.home(passwd, name, s.new.Users[name]); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if err := s.home(passwd, name, want[name]); err != nil {
 			errs = append(errs, fmt.Errorf("user %s: %w", name, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
+// byName are users by the name of the account, which need not be their key.
+func byName(users map[string]nixos.User) map[string]nixos.User {
+	out := map[string]nixos.User{}
+	for key, u := range users {
+		if u.Name != "" {
+			key = u.Name
+		}
+		out[key] = u
+	}
+	return out
+}
+
+func (s *state) warn(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	s.say("warning: %s", text)
+	s.result.Warnings = append(s.result.Warnings, text)
+}
+
 func (s *state) group(t *table, name string, g nixos.Group) {
-	if t.row(name) != nil {
+	if row := t.row(name); row != nil {
+		old := s.old.Groups[name].GID
+		if g.GID != nil && old != nil && *old != *g.GID && row[2] != strconv.Itoa(*g.GID) {
+			s.warn("not applying GID change of group %s (%s -> %d)", name, row[2], *g.GID)
+		}
 		return
 	}
 	gid := 0
@@ -73,24 +99,37 @@ func (s *state) group(t *table, name string, g nixos.Group) {
 
 // members sets who is in each group the configuration speaks of: its members, and
 // the users that name it among their extra groups.
-func (s *state) members(t *table) {
+func (s *state) members(t *table, users, had map[string]nixos.User) {
 	want := map[string][]string{}
 	for name, g := range s.new.Groups {
-		want[name] = append([]string{}, g.Members...)
+		want[name] = slices.Clone(g.Members)
 	}
-	for name, u := range s.new.Users {
+	for name, u := range users {
 		for _, g := range u.ExtraGroups {
 			want[g] = append(want[g], name)
 		}
 	}
+	// Groups that nobody speaks of any more still lose those who were put there.
+	for _, u := range had {
+		for _, g := range u.ExtraGroups {
+			if _, spoken := want[g]; !spoken {
+				want[g] = nil
+			}
+		}
+	}
+	ours := func(group, member string) bool {
+		_, now := users[member]
+		_, before := had[member]
+		return now || before || slices.Contains(s.old.Groups[group].Members, member)
+	}
 	for _, row := range t.rows {
-		names, ours := want[row[0]]
-		if !ours || len(row) < 4 {
+		names, spoken := want[row[0]]
+		if !spoken || len(row) < t.columns() {
 			continue
 		}
 		// Members that the guest's distribution put there stay: nixbld's builders.
 		for _, m := range strings.Split(row[3], ",") {
-			if _, declared := s.new.Users[m]; m != "" && !declared && !slices.Contains(s.old.Groups[row[0]].Members, m) {
+			if m != "" && !ours(row[0], m) {
 				names = append(names, m)
 			}
 		}
@@ -109,68 +148,65 @@ func (s *state) user(ctx context.Context, passwd, group, shadow *table, name str
 	} else if u.Group != "" {
 		return fmt.Errorf("group %q does not exist", u.Group)
 	}
+	row := passwd.row(name)
 	shell := "/usr/sbin/nologin"
 	if u.Shell != nil && *u.Shell != "" {
 		shell = *u.Shell
+	} else if row != nil {
+		shell = row[6]
 	}
 	home := u.Home
 	if home == "" {
 		home = "/var/empty"
 	}
-	row := passwd.row(name)
+	action := ""
 	if row == nil {
 		uid := 0
 		if u.UID != nil && !passwd.taken(2, *u.UID) {
 			uid = *u.UID
 		} else {
 			uid = passwd.free(2, !u.IsNormalUser)
+			if u.UID != nil {
+				s.warn("user %s has the UID %d, because %d is another user's", name, uid, *u.UID)
+			}
 		}
-		row = []string{name, "x", strconv.Itoa(uid), gid, u.Description, home, shell}
-		passwd.rows = append(passwd.rows, row)
-		s.changed("user", name, "created")
-		hash, err := s.password(ctx, true, u)
-		if err != nil {
-			return err
-		}
+		passwd.rows = append(passwd.rows, []string{name, "x", strconv.Itoa(uid), gid, u.Description, home, shell})
+		// What an account of that name left behind is nobody's password now.
 		shadow.remove(name)
-		shadow.rows = append(shadow.rows, []string{name, hash, "1", "", "", "", "", "", ""})
+		action = "created"
 	} else {
+		if u.UID != nil && row[2] != strconv.Itoa(*u.UID) {
+			s.warn("not applying UID change of user %s (%s -> %d)", name, row[2], *u.UID)
+		}
 		want := []string{name, row[1], row[2], gid, u.Description, home, shell}
 		if !slices.Equal(row, want) {
 			copy(row, want)
-			s.changed("user", name, "written")
-		}
-		// Without a password of its own in the configuration, that of the machine stays.
-		if hash, err := s.password(ctx, false, u); err != nil {
-			return err
-		} else if sh := shadow.row(name); sh != nil && hash != "" && sh[1] != hash {
-			sh[1] = hash
-			s.changed("user", name, "written")
+			action = "written"
 		}
 	}
-	return nil
+	changed, err := s.setPassword(ctx, shadow, name, u, row == nil)
+	if changed && action == "" {
+		action = "written"
+	}
+	if action != "" {
+		s.changed("user", name, action)
+	}
+	return err
 }
 
-// password is the hash for shadow(5): "!" (no password) for a new user without
-// any, "" where an existing user keeps what it has.
-func (s *state) password(ctx context.Context, created bool, u nixos.User) (string, error) {
-	hash := func(plain string) (string, error) {
-		out, err := s.run(ctx, "openssl", "passwd", "-6", plain)
-		return strings.TrimSpace(out), err
+// linger sets whether systemd keeps a user's manager without a session (loginctl(1)).
+func (s *state) linger(name string, on bool) error {
+	path := s.path("/var/lib/systemd/linger/" + name)
+	if !on {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
 	}
-	switch {
-	case u.HashedPassword != nil:
-		return *u.HashedPassword, nil
-	case u.Password != nil && created:
-		return hash(*u.Password)
-	case u.InitialHashedPassword != nil && created:
-		return *u.InitialHashedPassword, nil
-	case u.InitialPassword != nil && created:
-		return hash(*u.InitialPassword)
-	case created:
-		return "!", nil
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
 	}
-	return "", nil
+	return os.WriteFile(path, nil, 0o644)
 }
 
 // home makes the home directory of a user that wants one, once; NixOS resets its
@@ -180,22 +216,19 @@ func (s *state) home(passwd *table, name string, u nixos.User) error {
 	if row == nil {
 		return nil
 	}
-	if u.Linger != nil && *u.Linger {
-		if err := os.MkdirAll(s.path("/var/lib/systemd/linger"), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(s.path("/var/lib/systemd/linger/"+name), nil, 0o644); err != nil {
+	if u.Linger != nil {
+		if err := s.linger(name, *u.Linger); err != nil {
 			return err
 		}
 	}
 	if !u.CreateHome || !strings.HasPrefix(u.Home, "/") || u.Home == "/var/empty" {
 		return nil
 	}
-	mode := uint64(0o700)
+	mode := fs.FileMode(0o700)
 	if u.HomeMode != "" {
-		m, err := strconv.ParseUint(u.HomeMode, 8, 12)
+		m, err := fileMode(u.HomeMode)
 		if err != nil {
-			return fmt.Errorf("homeMode %q: %w", u.HomeMode, err)
+			return fmt.Errorf("home: %w", err)
 		}
 		mode = m
 	}
@@ -209,12 +242,15 @@ func (s *state) home(passwd *table, name string, u nixos.User) error {
 		}
 		s.changed("user", name, "home created")
 	}
-	uid, _ := strconv.Atoi(row[2])
-	gid, _ := strconv.Atoi(row[3])
+	uid, err1 := strconv.Atoi(row[2])
+	gid, err2 := strconv.Atoi(row[3])
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
 	if s.Root == "" {
 		if err := os.Chown(full, uid, gid); err != nil {
 			return err
 		}
 	}
-	return os.Chmod(full, fs.FileMode(mode))
+	return os.Chmod(full, mode)
 }
