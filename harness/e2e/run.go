@@ -84,15 +84,22 @@ func (r *Run) Check(ctx context.Context, c check.Check) report.Finding {
 	return f
 }
 
-// Type runs a user's command, as they would, and remembers what it said.
-func (r *Run) Type(ctx context.Context, c check.UserCommand) (check.Said, report.Finding) {
+// Type runs a user's command, as they would, and remembers what it said, to be
+// compared with what the phase proves.
+func (r *Run) Type(ctx context.Context, c check.UserCommand) report.Finding {
+	said, f := r.TypeAside(ctx, c)
+	r.mu.Lock()
+	r.said = append(r.said, said)
+	r.mu.Unlock()
+	return f
+}
+
+// TypeAside is Type while things are not as the phase proves them: during a fault.
+func (r *Run) TypeAside(ctx context.Context, c check.UserCommand) (check.Said, report.Finding) {
 	var said check.Said
 	end := r.Recorder.StartSpan(report.Span{Name: c.Name, Kind: "command", Parent: r.currentPhase(), Machine: string(c.Role)})
 	f := r.Check(ctx, check.Typed(c, &said))
 	end()
-	r.mu.Lock()
-	r.said = append(r.said, said)
-	r.mu.Unlock()
 	return said, f
 }
 

@@ -53,7 +53,10 @@ func (s Suite) Away(w Way, budget time.Duration) {
 		}))
 	}, NodeTimeout(specLimit))
 	s.Proves(check.Offline(w.Name, budget))
-	s.Types(check.UserCommand{Name: "offload-status", Role: nixos.Laptop, Deadline: 45 * time.Second})
+	It("runs offload-status while the desktop is "+w.Name, func(ctx SpecContext) {
+		_, f := s.TypeAside(ctx, check.UserCommand{Name: "offload-status", Role: nixos.Laptop, Deadline: 45 * time.Second})
+		judge(f)
+	}, NodeTimeout(specLimit))
 	It("brings the desktop back: "+w.Name, func(ctx SpecContext) {
 		if back == nil {
 			Skip("it was not away")

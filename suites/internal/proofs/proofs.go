@@ -44,10 +44,7 @@ func (s Suite) Proves(c check.Check) {
 
 // Types is a spec for a command that users type: that it ends.
 func (s Suite) Types(c check.UserCommand) {
-	It("runs "+c.Name, func(ctx SpecContext) {
-		_, f := s.Type(ctx, c)
-		judge(f)
-	}, NodeTimeout(specLimit))
+	It("runs "+c.Name, func(ctx SpecContext) { judge(s.Type(ctx, c)) }, NodeTimeout(specLimit))
 }
 
 // Switches is a spec for a machine's switch to its configuration.
