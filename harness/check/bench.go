@@ -151,6 +151,7 @@ func (p *Proof) judge(s report.State, d report.Diagnosis) {
 		}
 	}
 	p.finding.State, p.finding.Class, p.finding.Diagnosis = s, report.Product, &d
+	p.finding.Reason = ""
 }
 
 // done reports whether the check has been decided already.

@@ -38,73 +38,97 @@ func daemonBuild(expression string, options ...string) provider.Command {
 // desktop.
 func RemoteBuild() Check {
 	return Check{"RB.build", "a build of the laptop runs on the desktop", "laptop", func(ctx context.Context, p *Proof) {
-		res, ok := p.ExecCommand(ctx, nixos.Laptop, daemonBuild(nonceExpression(newNonce()), "--max-jobs", "0"))
-		if !ok {
-			return
+		p.buildRemotely(ctx, daemonBuild(nonceExpression(newNonce()), "--max-jobs", "0"))
+		if !p.done() {
+			p.expressionsAllowed(ctx)
 		}
-		if !res.OK() {
-			p.Broken(p.whyNoBuild(ctx, res))
-			return
-		}
-		p.provePlace(ctx, res.Text())
 	}}
 }
 
-// provePlace proves that out was built on the desktop: its boot id is inside, and
-// the desktop has the path too.
-func (p *Proof) provePlace(ctx context.Context, out string) {
+// BuildAs proves that an ordinary user's build runs on the desktop too. Options are
+// further ones of nix-build; Nix ignores those that only trusted users may set.
+func BuildAs(user string, options ...string) Check {
+	return Check{"RB.user-build", "a build of the laptop's user " + user + " runs on the desktop", "laptop", func(ctx context.Context, p *Proof) {
+		cmd := daemonBuild(nonceExpression(newNonce()), options...)
+		cmd.Argv = append([]string{"runuser", "-u", user, "--", "env", "HOME=/tmp"}, cmd.Argv...)
+		p.buildRemotely(ctx, cmd)
+	}}
+}
+
+// BuildNeeding proves that a build which requires a system feature ("kvm") finds a
+// builder that offers it.
+func BuildNeeding(feature string) Check {
+	return Check{"RB.feature-" + slug(feature), "a build of the laptop that requires " + feature + " runs on the desktop", "laptop", func(ctx context.Context, p *Proof) {
+		expression := strings.Replace(nonceExpression(newNonce()), "system = ", fmt.Sprintf("requiredSystemFeatures = [ %q ]; system = ", feature), 1)
+		p.buildRemotely(ctx, daemonBuild(expression, "--max-jobs", "0"))
+	}}
+}
+
+// buildRemotely refutes the claim where a build does not run on the desktop.
+func (p *Proof) buildRemotely(ctx context.Context, cmd provider.Command) {
+	since := p.Quiet(ctx, nixos.Desktop, "date", "+@%s")
+	res, ok := p.ExecCommand(ctx, nixos.Laptop, cmd)
+	if !ok {
+		return
+	}
+	if !res.OK() {
+		d, broken := p.whyNoBuild(ctx, res, since)
+		if broken {
+			p.Broken(d)
+		} else {
+			p.Skip("%s", d.Sentence)
+		}
+		return
+	}
+	p.provePlace(ctx, res)
+}
+
+// provePlace proves that a build was done on the desktop: its boot id is in the
+// output, and the desktop has the path too.
+func (p *Proof) provePlace(ctx context.Context, res provider.Result) {
+	out := res.Text()
 	said := p.Quiet(ctx, nixos.Laptop, "cat", out)
 	desktop := p.Quiet(ctx, nixos.Desktop, "cat", "/proc/sys/kernel/random/boot_id")
 	p.Evidence("file", nixos.Laptop, out, said)
 	p.Evidence("file", nixos.Desktop, "/proc/sys/kernel/random/boot_id", desktop)
-	if said != desktop || desktop == "" {
-		p.Broken(report.Diagnosis{Code: "builder.built-locally", Sentence: "the build succeeded, and not on the desktop: the output names another machine's boot", Effective: said, Expected: desktop})
+	if said == desktop && desktop != "" {
+		if res, ok := p.Exec(ctx, nixos.Desktop, "nix-store", "--check-validity", out); ok && !res.OK() {
+			p.Broken(report.Diagnosis{Code: "builder.built-locally", Sentence: "the output names the desktop, whose store does not have it: " + out})
+		}
 		return
 	}
-	if res, ok := p.Exec(ctx, nixos.Desktop, "nix-store", "--check-validity", out); ok && !res.OK() {
-		p.Broken(report.Diagnosis{Code: "builder.built-locally", Sentence: "the output names the desktop, whose store does not have it"})
+	if option := ignoredOption(words(res.Stderr)); option != "" {
+		p.Broken(report.Diagnosis{Code: "builder.setting-ignored", Effective: "ignored", Expected: option,
+			Sentence: fmt.Sprintf("the build was done on the laptop: --%s was ignored, because whoever builds is not a trusted user of Nix", option)})
+		return
+	}
+	p.Broken(report.Diagnosis{Code: "builder.built-locally", Effective: said, Expected: desktop,
+		Sentence: fmt.Sprintf("the build succeeded, and not on the desktop: the output names the boot %q, the desktop's is %q", said, desktop)})
+}
+
+// ignoredOption is the setting of the client that Nix's daemon ignored
+// (libstore/daemon.cc), "" where it did not.
+func ignoredOption(said words) string {
+	option, _, _ := strings.Cut(said.after("ignoring the client-specified setting '"), "'")
+	return option
+}
+
+// expressionsAllowed proves that what people test with may be evaluated.
+func (p *Proof) expressionsAllowed(ctx context.Context) {
+	s, err := p.nixSettings(ctx, nixos.Laptop)
+	if err != nil || !s.Bool("restrict-eval") {
+		return
+	}
+	// The build above needed no file; what users build does.
+	res, ok := p.Exec(ctx, nixos.Laptop, "nix-instantiate", "--eval", "--expr", "builtins.stringLength (builtins.readFile /etc/os-release)")
+	if ok && words(res.Stderr).has("is forbidden in restricted mode") {
+		p.Broken(p.restricted(ctx, words(res.Stderr)))
 	}
 }
 
-// whyNoBuild finds why a build that had to be remote failed.
-func (p *Proof) whyNoBuild(ctx context.Context, res provider.Result) report.Diagnosis {
-	out := string(res.Stderr)
-	has := func(t string) bool { return strings.Contains(out, t) }
-	switch {
-	case has("lacks a signature by a trusted key"), has("lacks a valid signature"), has("not privileged to"), has("is not trusted"):
-		d := report.Diagnosis{Code: "builder.untrusted", Sentence: fmt.Sprintf("the desktop's Nix does not trust %s: it refuses what the laptop sends (\"lacks a signature by a trusted key\")", p.BuilderUser())}
-		if s, ok := p.NixConfig(ctx, nixos.Desktop); ok {
-			d.Effective, d.Expected = s.Text("trusted-users"), "root "+p.BuilderUser()
-		}
-		return p.blame(ctx, nixos.Desktop, "nix.settings.trusted-users", d)
-	case has("No space left on device"), has("disk full"):
-		return report.Diagnosis{Code: "builder.store-full", Sentence: "there is no space left where the build was sent"}
-	case has("cannot connect to socket"), has("daemon-socket"):
-		return report.Diagnosis{Code: "nix.daemon-dead", Sentence: "the laptop's Nix daemon does not answer"}
-	}
-	b := p.builder(ctx)
-	builders, raw, _ := p.builders(ctx)
-	if len(builders) == 0 && p.finding.Diagnosis == nil {
-		return p.blame(ctx, nixos.Laptop, "nix.settings.builders", report.Diagnosis{Code: "builder.not-configured",
-			Sentence: "the laptop has no builder: the effective `builders` is empty", Effective: raw, Expected: "ssh://" + p.BuilderUser() + "@" + p.DesktopAddr.String()})
-	}
-	if p.finding.Diagnosis != nil {
-		return *p.finding.Diagnosis
-	}
-	// Nix says little of why ssh failed; ssh itself says more.
-	if login, ok := p.login(ctx, b, "nix-store", "--version"); ok && !login.OK() {
-		return p.whyNoLogin(ctx, b, login)
-	}
-	if has("required system or feature not available") || has("Unable to start any build") {
-		system := p.Quiet(ctx, nixos.Laptop, "uname", "-m") + "-linux"
-		if len(b.Systems) > 0 && !strings.Contains(strings.Join(b.Systems, ","), system) {
-			return report.Diagnosis{Code: "builder.system-mismatch", Sentence: fmt.Sprintf("the builder takes builds for %s, this one is for %s", strings.Join(b.Systems, ","), system), Effective: strings.Join(b.Systems, ","), Expected: system}
-		}
-		if len(b.Required) > 0 {
-			return report.Diagnosis{Code: "builder.feature-missing", Sentence: fmt.Sprintf("the builder only takes builds that need %s", strings.Join(b.Required, ", ")), Effective: strings.Join(b.Required, ",")}
-		}
-	}
-	return report.Diagnosis{Code: "builder.build-failed", Sentence: "a build that had to run on the desktop failed: " + lastLine(out)}
+func (p *Proof) restricted(ctx context.Context, said words) report.Diagnosis {
+	return p.blame(ctx, nixos.Laptop, "nix.settings.restrict-eval", report.Diagnosis{Code: "nix.restrict-eval", Effective: "true", Expected: "false",
+		Sentence: "the laptop's restrict-eval is true, not false: Nix refuses expressions that people test and build with (" + lastLine(string(said)) + ")"})
 }
 
 // BuildRefused proves that before the exchange of keys nothing can be offloaded.
@@ -112,7 +136,8 @@ func BuildRefused() Check {
 	return Check{"RB.refused-before-exchange", "before the exchange of keys nothing is built on the desktop", "laptop", func(ctx context.Context, p *Proof) {
 		res, ok := p.ExecCommand(ctx, nixos.Laptop, daemonBuild(nonceExpression(newNonce()), "--max-jobs", "0"))
 		if ok && res.OK() {
-			p.Broken(report.Diagnosis{Code: "ssh.key-too-early", Sentence: "a build ran on the desktop before the laptop's key was handed over"})
+			p.Broken(report.Diagnosis{Code: "ssh.key-too-early", Effective: "built", Expected: "refused",
+				Sentence: "a build of the laptop was built before its key was handed over, it should be refused"})
 		}
 	}}
 }
@@ -129,7 +154,7 @@ func Offline(how string, budget time.Duration) Check {
 		}
 		limit := p.stretch(budget)
 		if !res.OK() {
-			p.Broken(p.whyNotOffline(ctx, how, res))
+			p.Broken(p.whyNotOffline(ctx, how, limit, res))
 			return
 		}
 		out := res.Text()
@@ -137,7 +162,8 @@ func Offline(how string, budget time.Duration) Check {
 		laptop := p.Quiet(ctx, nixos.Laptop, "cat", "/proc/sys/kernel/random/boot_id")
 		p.Evidence("file", nixos.Laptop, out, said)
 		if said != laptop || laptop == "" {
-			p.Broken(report.Diagnosis{Code: "nix.offline-build-failed", Sentence: "the build's output does not name the laptop", Effective: said, Expected: laptop})
+			p.Broken(report.Diagnosis{Code: "nix.offline-build-failed", Effective: said, Expected: laptop,
+				Sentence: fmt.Sprintf("the build's output names the boot %q, the laptop's is %q", said, laptop)})
 			return
 		}
 		if took > limit {
@@ -148,21 +174,22 @@ func Offline(how string, budget time.Duration) Check {
 	}}
 }
 
-func (p *Proof) whyNotOffline(ctx context.Context, how string, res provider.Result) report.Diagnosis {
-	s, ok := p.NixConfig(ctx, nixos.Laptop)
-	out := string(res.Stderr)
+func (p *Proof) whyNotOffline(ctx context.Context, how string, limit time.Duration, res provider.Result) report.Diagnosis {
+	out := words(res.Stderr)
+	s, err := p.nixSettings(ctx, nixos.Laptop)
 	switch {
-	case ok && s.Text("max-jobs") == "0":
-		return p.blame(ctx, nixos.Laptop, "nix.settings.max-jobs", report.Diagnosis{Code: "nix.no-local-capacity",
-			Sentence: "with the desktop " + how + " no build can start: the laptop may not build anything itself (max-jobs = 0)", Effective: "0", Expected: "1 or more"})
-	case ok && !s.Bool("fallback") && (strings.Contains(out, "substitut") || strings.Contains(out, "unable to download")):
+	case err == nil && s.Text("max-jobs") == "0":
+		return p.noCapacity(ctx, how)
+	case err == nil && !s.Bool("fallback") && out.has("substitut", "unable to download", "--fallback"):
 		return p.blame(ctx, nixos.Laptop, "nix.settings.fallback", report.Diagnosis{Code: "nix.fallback-off",
-			Sentence: "with the desktop " + how + " the build fails instead of falling back (fallback = false)", Effective: "false", Expected: "true"})
+			Sentence: "with the desktop " + how + " the build fails instead of falling back: fallback is false, not true", Effective: "false", Expected: "true"})
 	case res.ExitStatus == 124 || res.ExitStatus == 137:
-		return p.blame(ctx, nixos.Laptop, "nix.settings.connect-timeout", report.Diagnosis{Code: "nix.fallback-slow",
-			Sentence: fmt.Sprintf("with the desktop %s a build does not end in three minutes", how), Effective: "over 180 s"})
+		effective, expected := "over 180 s", fmt.Sprintf("%.0f s", limit.Seconds())
+		return p.blame(ctx, nixos.Laptop, "nix.settings.connect-timeout", report.Diagnosis{Code: "nix.fallback-slow", Effective: effective, Expected: expected,
+			Sentence: fmt.Sprintf("with the desktop %s a build takes %s, the budget is %s", how, effective, expected)})
 	}
-	return report.Diagnosis{Code: "nix.offline-build-failed", Sentence: fmt.Sprintf("with the desktop %s a build fails: %s", how, lastLine(out))}
+	last := lastLine(string(out))
+	return report.Diagnosis{Code: "nix.offline-build-failed", Effective: last, Sentence: fmt.Sprintf("with the desktop %s a build fails: %s", how, last)}
 }
 
 // Resumed proves that offload works again by itself after the desktop came back.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"offload-e2e/harness/nixos"
+	"offload-e2e/harness/provider"
 	"offload-e2e/harness/report"
 )
 
@@ -26,7 +27,8 @@ var Shares = []Share{
 	{"offload", "/var/lib/nix-offload", "/var/lib/nix-offload-remote", true},
 }
 
-// Exported proves that the desktop's NFS server exports a share that exists.
+// Exported proves that the desktop's NFS server exports a share that exists, to the
+// laptop.
 func Exported(s Share) Check {
 	return Check{"NF.export-" + s.Name, "the desktop exports " + s.Export, "desktop", func(ctx context.Context, p *Proof) {
 		dir, ok := p.Exec(ctx, nixos.Desktop, "test", "-d", s.Export)
@@ -37,50 +39,76 @@ func Exported(s Share) Check {
 		if !ok {
 			return
 		}
-		configured := ""
-		if p.Server.Exports != nil {
-			configured = *p.Server.Exports
-		}
-		p.Evidence("option", nixos.Desktop, "/etc/exports", configured)
-		switch {
-		case !dir.OK():
-			p.Broken(report.Diagnosis{Code: "nfs.no-directory", Sentence: fmt.Sprintf("the desktop has no %s: its NFS server runs and exports nothing there", s.Export), Effective: "missing", Expected: s.Export})
-		case !exportsPath(string(exports.Stdout), s.Export) && !exportsPath(configured, s.Export):
-			p.Broken(p.blame(ctx, nixos.Desktop, "services.nfs.server.exports", report.Diagnosis{Code: "nfs.no-export",
-				Sentence: fmt.Sprintf("the desktop's configuration does not export %s", s.Export), Effective: exports.Text(), Expected: s.Export}))
-		case !exportsPath(string(exports.Stdout), s.Export):
-			p.journal(ctx, nixos.Desktop, "nfs-server.service")
-			p.Broken(report.Diagnosis{Code: "nfs.no-export", Sentence: fmt.Sprintf("/etc/exports names %s and the NFS server does not export it", s.Export), Effective: exports.Text(), Expected: s.Export})
+		if d := p.whyNotExported(ctx, s, dir.OK(), string(exports.Stdout)); d != nil {
+			p.Broken(*d)
 		}
 	}}
 }
 
-func exportsPath(table, export string) bool {
-	for line := range strings.Lines(table) {
-		if f := strings.Fields(line); len(f) > 0 && strings.Trim(f[0], `"`) == export {
-			return true
-		}
+// whyNotExported says why the laptop could not mount a share, nil where it could.
+// Table is what exportfs -s prints.
+func (p *Proof) whyNotExported(ctx context.Context, s Share, exists bool, table string) *report.Diagnosis {
+	const option = "services.nfs.server.exports"
+	configured := ""
+	if p.Server.Exports != nil {
+		configured = *p.Server.Exports
 	}
-	return false
+	p.Evidence("option", nixos.Desktop, "/etc/exports", configured)
+	if !exists {
+		return &report.Diagnosis{Code: "nfs.no-directory", Effective: "missing", Expected: s.Export,
+			Sentence: fmt.Sprintf("the desktop's folder %s is missing: its NFS server runs, and exports nothing there", s.Export)}
+	}
+	var clients []string
+	for _, e := range ParseExports(table) {
+		if e.Path != s.Export {
+			continue
+		}
+		if e.admits(p.LaptopAddr) {
+			return nil
+		}
+		clients = append(clients, e.Client)
+	}
+	d := report.Diagnosis{Code: "nfs.access-denied", Effective: strings.Join(clients, ", "), Expected: p.LaptopAddr.String()}
+	if len(clients) > 0 {
+		d.Sentence = fmt.Sprintf("the desktop exports %s to %s, and the laptop is %s", s.Export, d.Effective, d.Expected)
+		d = p.blame(ctx, nixos.Desktop, option, d)
+		return &d
+	}
+	d = report.Diagnosis{Code: "nfs.no-export", Effective: exportedPaths(table), Expected: s.Export}
+	if !exportsPath(configured, s.Export) {
+		d.Sentence = fmt.Sprintf("the desktop's configuration does not export %s; its NFS server exports %s", s.Export, d.Effective)
+		d = p.blame(ctx, nixos.Desktop, option, d)
+		return &d
+	}
+	p.journal(ctx, nixos.Desktop, "nfs-server.service")
+	d.Sentence = fmt.Sprintf("the desktop's /etc/exports names %s, and its NFS server does not export it; it exports %s", s.Export, d.Effective)
+	return &d
 }
 
-// mountInfo is a line of proc_pid_mountinfo(5).
-type mountInfo struct{ Type, Source, Options string }
+// exportedPaths are the paths of a table, for people.
+func exportedPaths(table string) string {
+	var paths []string
+	for _, e := range ParseExports(table) {
+		if !slices.Contains(paths, e.Path) {
+			paths = append(paths, e.Path)
+		}
+	}
+	if len(paths) == 0 {
+		return "nothing"
+	}
+	return strings.Join(paths, ", ")
+}
 
 // mounted reads what is mounted at a place; automounts that have not been reached
 // are passed over.
-func (p *Proof) mounted(ctx context.Context, at string) (mountInfo, bool) {
-	var found mountInfo
-	ok := false
-	text := p.Quiet(ctx, nixos.Laptop, "cat", "/proc/self/mountinfo")
-	for line := range strings.Lines(text) {
-		before, after, has := strings.Cut(line, " - ")
-		f, g := strings.Fields(before), strings.Fields(after)
-		if !has || len(f) < 6 || len(g) < 2 || f[4] != at || g[0] == "autofs" {
-			continue
+func (p *Proof) mounted(ctx context.Context, at string) (found mountInfo, ok bool) {
+	for _, m := range parseMountInfo(p.Quiet(ctx, nixos.Laptop, "cat", "/proc/self/mountinfo")) {
+		if m.Point == at && m.Type != "autofs" {
+			found, ok = m, true
 		}
-		found, ok = mountInfo{g[0], g[1], f[5]}, true
-		p.Evidence("file", nixos.Laptop, "/proc/self/mountinfo", strings.TrimSpace(line))
+	}
+	if ok {
+		p.Evidence("file", nixos.Laptop, "/proc/self/mountinfo", fmt.Sprintf("%s on %s type %s (%s)", found.Source, found.Point, found.Type, found.Options))
 	}
 	return found, ok
 }
@@ -95,50 +123,94 @@ func Mounted(s Share) Check {
 			return
 		}
 		m, is := p.mounted(ctx, s.Mount)
+		server, export, _ := strings.Cut(m.Source, ":")
 		switch {
-		case is && strings.HasPrefix(m.Type, "nfs") && look.OK():
-			if server, _, _ := strings.Cut(m.Source, ":"); server != p.DesktopAddr.String() && server != "desktop" {
-				p.Broken(report.Diagnosis{Code: "network.wrong-desktop-address", Sentence: fmt.Sprintf("%s is mounted from %s, the desktop is at %s", s.Mount, m.Source, p.DesktopAddr), Effective: m.Source, Expected: p.DesktopAddr.String()})
-			}
-		case look.ExitStatus == 124 || look.ExitStatus == 137:
-			p.Broken(p.whyNoMount(ctx, s, report.Diagnosis{Code: "nfs.hangs", Sentence: fmt.Sprintf("looking into %s does not end in 40 s", s.Mount)}))
 		case is && !strings.HasPrefix(m.Type, "nfs"):
-			p.Broken(report.Diagnosis{Code: "nfs.not-nfs", Sentence: fmt.Sprintf("%s is %s, not NFS", s.Mount, m.Type), Effective: m.Type, Expected: "nfs4"})
-		default:
-			p.Broken(p.whyNoMount(ctx, s, report.Diagnosis{Code: "nfs.not-mounted", Sentence: fmt.Sprintf("%s is not mounted: what is there is a local directory", s.Mount), Effective: "local", Expected: "nfs4"}))
+			p.Broken(report.Diagnosis{Code: "nfs.not-nfs", Effective: m.Type, Expected: "nfs4",
+				Sentence: fmt.Sprintf("%s is %s, not nfs4: what is there is not the desktop's", s.Mount, m.Type)})
+		case look.ExitStatus == 124 || look.ExitStatus == 137:
+			p.Broken(p.whyNoMount(ctx, s, report.Diagnosis{Code: "nfs.hangs", Effective: "over 40 s", Expected: "an answer",
+				Sentence: fmt.Sprintf("looking into %s takes over 40 s without an answer", s.Mount)}))
+		case !is || !look.OK():
+			p.Broken(p.whyNoMount(ctx, s, p.notMounted(ctx, s, lastLine(string(look.Stderr)), is)))
+		case server != p.DesktopAddr.String() && server != "desktop":
+			p.Broken(p.staleAddress("the mount at "+s.Mount+" ("+m.Source+")", server))
+		case path.Clean("/"+export) != s.Export:
+			p.Broken(report.Diagnosis{Code: "nfs.content", Effective: export, Expected: s.Export,
+				Sentence: fmt.Sprintf("%s shows the desktop's %s, not its %s", s.Mount, export, s.Export)})
 		}
 	}}
 }
 
-// whyNoMount tries the mount by hand, elsewhere, and reads what mount(8) says.
+// notMounted is the diagnosis of a share of which no more is known.
+func (p *Proof) notMounted(ctx context.Context, s Share, last string, is bool) report.Diagnosis {
+	if is {
+		return report.Diagnosis{Code: "nfs.not-mounted", Effective: last,
+			Sentence: fmt.Sprintf("%s is mounted and cannot be read: %s", s.Mount, last)}
+	}
+	p.journal(ctx, nixos.Laptop, unitName(s.Mount))
+	return report.Diagnosis{Code: "nfs.not-mounted", Effective: "local", Expected: "nfs4",
+		Sentence: fmt.Sprintf("%s is not mounted: what is there is a local directory, not nfs4 (%s)", s.Mount, last)}
+}
+
+// unitName is the name of the unit that mounts at a path (systemd.unit(5)).
+func unitName(at string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(strings.Trim(at, "/"), "-", `\x2d`), "/", "-") + ".mount"
+}
+
+// tryMount mounts an export by hand, elsewhere, to read what mount(8) says.
+const tryMount = `d=$(mktemp -d) && timeout --kill-after=5 30 mount -t nfs4 -o ro,soft,timeo=50,retrans=1 "$1" "$d"; r=$?; umount -l "$d" 2>/dev/null; rmdir "$d"; exit $r`
+
+// whyNoMount says why a share is not mounted: the port, the address, the export, or
+// the laptop's own configuration.
 func (p *Proof) whyNoMount(ctx context.Context, s Share, otherwise report.Diagnosis) report.Diagnosis {
-	switch state := p.Port(ctx, 2049); state {
-	case Refused:
-		return report.Diagnosis{Code: "nfs.port-refused", Sentence: "the desktop's NFS server does not run: port 2049 refuses", Effective: "refused", Expected: "open"}
-	case Filtered:
-		return p.blame(ctx, nixos.Desktop, "networking.firewall.allowedTCPPorts", report.Diagnosis{Code: "nfs.port-filtered", Sentence: "packets to the desktop's NFS port 2049 are dropped", Effective: "filtered", Expected: "open"})
-	case Unreachable:
-		return report.Diagnosis{Code: "network.unreachable", Sentence: "the laptop does not reach the desktop at " + p.DesktopAddr.String()}
+	if state := p.Port(ctx, 2049); state != Open && state != "" {
+		return p.portClosed(ctx, "nfs", state)
 	}
 	i := slices.IndexFunc(p.Mounts(), func(m Mount) bool { return m.MountPoint == s.Mount })
 	if i >= 0 && p.Mounts()[i].Server != p.DesktopAddr.String() && strings.Count(p.Mounts()[i].Server, ".") == 3 {
-		return report.Diagnosis{Code: "network.wrong-desktop-address", Sentence: fmt.Sprintf("%s is to be mounted from %s, the desktop is at %s", s.Mount, p.Mounts()[i].Server, p.DesktopAddr), Effective: p.Mounts()[i].Server, Expected: p.DesktopAddr.String()}
+		return p.blame(ctx, nixos.Laptop, "fileSystems."+s.Mount, p.staleAddress("the laptop's mount "+s.Mount, p.Mounts()[i].Server))
 	}
-	const probe = `d=$(mktemp -d) && timeout --kill-after=5 30 mount -t nfs4 -o ro,soft,timeo=50,retrans=1 "$1" "$d"; r=$?; umount -l "$d" 2>/dev/null; rmdir "$d"; exit $r`
-	res, ok := p.Exec(ctx, nixos.Laptop, "bash", "-c", probe, "probe", p.DesktopAddr.String()+":"+s.Export)
-	out := string(res.Stderr)
+	res, ok := p.Exec(ctx, nixos.Laptop, "bash", "-c", tryMount, "probe", p.DesktopAddr.String()+":"+s.Export)
+	if ok && !res.OK() {
+		if d := p.whyRefused(ctx, s, words(res.Stderr)); d != nil {
+			return *d
+		}
+	}
 	switch {
-	case !ok:
-		return otherwise
-	case strings.Contains(out, "access denied"), strings.Contains(out, "Operation not permitted"):
-		return p.blame(ctx, nixos.Desktop, "services.nfs.server.exports", report.Diagnosis{Code: "nfs.access-denied",
-			Sentence: fmt.Sprintf("the desktop denies the laptop (%s) its export %s", p.LaptopAddr, s.Export), Effective: p.Quiet(ctx, nixos.Desktop, "exportfs", "-s"), Expected: p.LaptopAddr.String()})
-	case strings.Contains(out, "No such file"):
-		return report.Diagnosis{Code: "nfs.no-export", Sentence: fmt.Sprintf("the desktop does not export %s", s.Export), Effective: p.Quiet(ctx, nixos.Desktop, "exportfs", "-s"), Expected: s.Export}
 	case i < 0:
-		return report.Diagnosis{Code: "nfs.no-mount", Sentence: fmt.Sprintf("the laptop's configuration does not mount %s", s.Mount), Effective: "no line in fstab", Expected: s.Mount}
+		return report.Diagnosis{Code: "nfs.no-mount", Effective: "no line in fstab", Expected: s.Mount,
+			Sentence: fmt.Sprintf("the laptop's configuration has no line in fstab for %s", s.Mount)}
+	case path.Clean("/"+p.Mounts()[i].Export) != s.Export:
+		export := p.Mounts()[i].Export
+		return p.blame(ctx, nixos.Laptop, "fileSystems."+s.Mount, report.Diagnosis{Code: "nfs.no-export", Effective: export, Expected: s.Export,
+			Sentence: fmt.Sprintf("the laptop's %s is to be the desktop's %s, which is exported as %s", s.Mount, export, s.Export)})
 	}
 	return otherwise
+}
+
+// whyRefused says why the desktop's server refuses a mount, nil where it cannot be
+// told. An NFSv4 server says "No such file" as often as "access denied" to one who
+// is in none of its exports, so its table tells more than its words.
+func (p *Proof) whyRefused(ctx context.Context, s Share, said words) *report.Diagnosis {
+	table := p.Quiet(ctx, nixos.Desktop, "exportfs", "-s")
+	p.Evidence("command", nixos.Desktop, "exportfs -s", table)
+	exists, err := p.machine(nixos.Desktop).Exec(ctx, provider.Cmd("test", "-d", s.Export))
+	if d := p.whyNotExported(ctx, s, err != nil || exists.OK(), table); d != nil {
+		return d
+	}
+	for _, e := range ParseExports(table) {
+		if e.root() && e.Path != "/" {
+			d := p.blame(ctx, nixos.Desktop, "services.nfs.server.exports", report.Diagnosis{Code: "nfs.pseudo-root", Effective: "fsid=0", Expected: s.Export,
+				Sentence: fmt.Sprintf("the desktop exports %s with fsid=0: for NFSv4 it is the root of all paths, and %s is no path below it", e.Path, s.Export)})
+			return &d
+		}
+	}
+	if !said.has("access denied", "Operation not permitted") {
+		return nil
+	}
+	return &report.Diagnosis{Code: "nfs.access-denied", Effective: "access denied", Expected: p.LaptopAddr.String(),
+		Sentence: fmt.Sprintf("the desktop says access denied to the laptop (%s) for its export %s", p.LaptopAddr, s.Export)}
 }
 
 // Readable proves that the laptop reads in the share what the desktop has there.
@@ -158,7 +230,12 @@ func Readable(s Share) Check {
 		// unless told otherwise (rpc.nfsd(8)).
 		here, ok2 := p.Exec(ctx, nixos.Laptop, "timeout", "110", "bash", "-o", "pipefail", "-c", sum, "nar", path.Join(s.Mount, path.Base(store)))
 		if ok1 && ok2 && (!here.OK() || here.Text() != there.Text()) {
-			p.Broken(report.Diagnosis{Code: "nfs.content", Sentence: fmt.Sprintf("%s read through %s is not what the desktop has", path.Base(store), s.Mount), Effective: here.Text() + lastLine(string(here.Stderr)), Expected: there.Text()})
+			got, want := here.Text(), there.Text()
+			if !here.OK() {
+				got = lastLine(string(here.Stderr))
+			}
+			p.Broken(report.Diagnosis{Code: "nfs.content", Effective: got, Expected: want,
+				Sentence: fmt.Sprintf("%s read through %s has the hash %s, the desktop's has %s", path.Base(store), s.Mount, got, want)})
 		}
 	}}
 }
@@ -174,7 +251,8 @@ func ReadOnly(s Share) Check {
 		res, ok := p.Exec(ctx, nixos.Laptop, "timeout", "110", "touch", file)
 		if ok && res.OK() {
 			p.Quiet(ctx, nixos.Laptop, "rm", "-f", file)
-			p.Broken(report.Diagnosis{Code: "nfs.not-read-only", Sentence: fmt.Sprintf("the laptop can write into the desktop's store through %s", s.Mount), Effective: "rw", Expected: "ro"})
+			p.Broken(report.Diagnosis{Code: "nfs.not-read-only", Effective: "rw", Expected: "ro",
+				Sentence: fmt.Sprintf("the laptop can write into the desktop's store through %s: it is rw, not ro", s.Mount)})
 		}
 	}}
 }
@@ -188,27 +266,51 @@ func Writable(s Share) Check {
 		}
 		nonce := newNonce()
 		name := ".offload-e2e-" + nonce
-		res, ok := p.Exec(ctx, nixos.Laptop, "timeout", "110", "bash", "-c", `echo "$1" >"$2"`, "write", nonce, path.Join(s.Mount, name))
+		res, ok := p.Exec(ctx, nixos.Laptop, "timeout", "30", "bash", "-c", `echo "$1" >"$2"`, "write", nonce, path.Join(s.Mount, name))
 		if !ok {
 			return
 		}
 		if !res.OK() {
-			options := p.Quiet(ctx, nixos.Desktop, "exportfs", "-s")
-			sentence := fmt.Sprintf("%s is mounted and root on the laptop may not write into it", s.Mount)
-			if strings.Contains(string(res.Stderr), "Read-only") {
-				sentence = fmt.Sprintf("%s is mounted read-only", s.Mount)
-			} else if !strings.Contains(options, "no_root_squash") {
-				sentence += ": the desktop maps root to nobody (root_squash)"
-			}
-			p.Broken(p.blame(ctx, nixos.Desktop, "services.nfs.server.exports", report.Diagnosis{Code: "nfs.write-denied", Sentence: sentence, Effective: options, Expected: "rw, no_root_squash"}))
+			p.Broken(p.whyNoWrite(ctx, s, res))
 			return
 		}
 		got, ok := p.Exec(ctx, nixos.Desktop, "cat", path.Join(s.Export, name))
 		p.Quiet(ctx, nixos.Laptop, "rm", "-f", path.Join(s.Mount, name))
 		if ok && got.Text() != nonce {
-			p.Broken(report.Diagnosis{Code: "nfs.content", Sentence: fmt.Sprintf("what the laptop wrote into %s is not on the desktop", s.Mount), Effective: got.Text(), Expected: nonce})
+			p.Broken(report.Diagnosis{Code: "nfs.content", Effective: got.Text(), Expected: nonce,
+				Sentence: fmt.Sprintf("the laptop wrote %q into %s, and the desktop has %q there", nonce, s.Mount, got.Text())})
 		}
 	}}
+}
+
+// whyNoWrite says why root on the laptop may not write into a share.
+func (p *Proof) whyNoWrite(ctx context.Context, s Share, res provider.Result) report.Diagnosis {
+	said := words(res.Stderr)
+	d := report.Diagnosis{Code: "nfs.write-denied", Effective: lastLine(string(said)), Expected: "rw,no_root_squash"}
+	if res.ExitStatus == 124 || res.ExitStatus == 137 {
+		return report.Diagnosis{Code: "nfs.hangs", Effective: "over 30 s", Expected: "an answer",
+			Sentence: fmt.Sprintf("writing into %s takes over 30 s without an answer", s.Mount)}
+	}
+	if said.has("No space left on device", "Disk quota exceeded") {
+		return report.Diagnosis{Code: "nfs.full", Effective: d.Effective, Sentence: fmt.Sprintf("there is no space left in the desktop's %s: %s", s.Export, d.Effective)}
+	}
+	table := p.Quiet(ctx, nixos.Desktop, "exportfs", "-s")
+	p.Evidence("command", nixos.Desktop, "exportfs -s", table)
+	why := "the folder itself does not let it"
+	for _, e := range ParseExports(table) {
+		switch {
+		case e.Path != s.Export:
+		case !e.writable():
+			d.Effective, why = strings.Join(e.Options, ","), "the export is not rw"
+		case e.squashes():
+			d.Effective, why = strings.Join(e.Options, ","), "the desktop makes root a nobody there (root_squash)"
+		}
+	}
+	if m, _ := p.mounted(ctx, s.Mount); slices.Contains(strings.Split(m.Options, ","), "ro") {
+		d.Effective, why = m.Options, "the laptop mounts it read-only"
+	}
+	d.Sentence = fmt.Sprintf("%s is mounted, and root on the laptop may not write into it: %s (%s, not %s)", s.Mount, why, d.Effective, d.Expected)
+	return p.blame(ctx, nixos.Desktop, "services.nfs.server.exports", d)
 }
 
 // BootSafe proves that no mount makes a boot, or a login, wait for the desktop
@@ -223,7 +325,7 @@ func BootSafe() Check {
 			})
 			if !safe {
 				p.Broken(p.blame(ctx, nixos.Laptop, "fileSystems."+m.MountPoint, report.Diagnosis{Code: "nfs.hard-mount",
-					Sentence:  fmt.Sprintf("%s is mounted without nofail, noauto or an automount: with the desktop away the laptop's boot and logins wait for it", m.MountPoint),
+					Sentence:  fmt.Sprintf("%s is mounted with %s, without nofail,x-systemd.automount (or noauto): with the desktop away the laptop's boot and logins wait for it", m.MountPoint, strings.Join(m.Options, ",")),
 					Effective: strings.Join(m.Options, ","), Expected: "nofail,x-systemd.automount"}))
 				return
 			}

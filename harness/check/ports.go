@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"offload-e2e/harness/machine"
@@ -34,7 +35,7 @@ func portState(res provider.Result) PortState {
 		return Open
 	case strings.Contains(out, "Connection refused"):
 		return Refused
-	case strings.Contains(out, "No route to host"), strings.Contains(out, "Network is unreachable"):
+	case strings.Contains(out, "No route to host"), strings.Contains(out, "Network is unreachable"), strings.Contains(out, "Host is unreachable"):
 		return Unreachable
 	}
 	return Filtered
@@ -49,11 +50,12 @@ func Probe(ctx context.Context, from *machine.Machine, addr netip.Addr, port int
 	return portState(res), nil
 }
 
-// Port probes a TCP port of the desktop from the laptop, and keeps the evidence.
+// Port probes a TCP port of the desktop from the laptop, and keeps the evidence. ""
+// is for not known.
 func (p *Proof) Port(ctx context.Context, port int) PortState {
 	res, ok := p.Exec(ctx, nixos.Laptop, probe(p.DesktopAddr, port)...)
 	if !ok {
-		return Filtered
+		return ""
 	}
 	return portState(res)
 }
@@ -80,46 +82,97 @@ func (b *Bench) Services() []Service {
 func PortOpen(svc Service) Check {
 	return Check{"PT." + svc.Name, fmt.Sprintf("the desktop's %s port (%d) answers the laptop", svc.Name, svc.Port), "laptop", func(ctx context.Context, p *Proof) {
 		state := p.Port(ctx, svc.Port)
-		if p.done() || state == Open {
-			return
+		if !p.done() && state != Open {
+			p.Broken(p.whyClosed(ctx, svc, state))
 		}
-		d := report.Diagnosis{Code: svc.Codes[state], Effective: string(state), Expected: "open"}
-		listening := p.listeners(ctx, svc.Port)
-		unit := p.Quiet(ctx, nixos.Desktop, "systemctl", "show", svc.Unit, "--property=ActiveState,SubState,Result", "--value")
-		unit = strings.Join(strings.Fields(unit), "/")
-		p.Evidence("command", nixos.Desktop, "systemctl show "+svc.Unit, unit)
-		switch {
-		case state == Unreachable:
-			d.Code = "network.unreachable"
-			d.Sentence = fmt.Sprintf("the laptop does not reach the desktop (%s) at all", p.DesktopAddr)
-		case len(listening) == 0:
-			d.Sentence = fmt.Sprintf("nothing listens on the desktop's port %d: %s is %s", svc.Port, svc.Unit, unit)
-			d.Code = svc.Codes[Refused]
-			p.journal(ctx, nixos.Desktop, svc.Unit)
-		case onlyLoopback(listening):
-			d.Sentence = fmt.Sprintf("%s listens on %s only: it answers the desktop itself and nobody else", svc.Name, strings.Join(listening, ", "))
-			d.Effective, d.Expected = strings.Join(listening, ", "), "0.0.0.0"
-			if svc.Name == "cache" {
-				d.Code = "cache.bind-address"
-			}
-		default:
-			d.Sentence = fmt.Sprintf("the desktop's %s listens on port %d, and the laptop's connection is %s: a firewall is between them", svc.Name, svc.Port, state)
-			if !contains(p.Server.Firewall.AllowedTCPPorts, svc.Port) && p.Server.Firewall.Enable {
-				d.Sentence += fmt.Sprintf(" (the desktop's allows TCP %s)", strings.Trim(fmt.Sprint(p.Server.Firewall.AllowedTCPPorts), "[]"))
-				d = p.blame(ctx, nixos.Desktop, "networking.firewall.allowedTCPPorts", d)
-			}
-		}
-		p.Broken(d)
 	}}
 }
 
-func contains(list []int, n int) bool {
-	for _, v := range list {
-		if v == n {
-			return true
+// whyClosed says why a service does not answer the laptop: the way there, the
+// service itself, where it listens, or a firewall.
+func (p *Proof) whyClosed(ctx context.Context, svc Service, state PortState) report.Diagnosis {
+	if state != Refused {
+		if d, found := p.wayThere(ctx, state); found {
+			return d
 		}
 	}
-	return false
+	d := report.Diagnosis{Code: svc.Codes[state], Effective: string(state), Expected: "open"}
+	listening := p.listeners(ctx, svc.Port)
+	unit := p.Quiet(ctx, nixos.Desktop, "systemctl", "show", svc.Unit, "--property=ActiveState,SubState,Result", "--value")
+	unit = strings.Join(strings.Fields(unit), "/")
+	p.Evidence("command", nixos.Desktop, "systemctl show "+svc.Unit, unit)
+	switch {
+	case len(listening) == 0 && unit == "" && state != Refused:
+		// Nobody can ask the desktop.
+		return p.unreachable()
+	case len(listening) == 0 && unit == "":
+		d.Sentence = fmt.Sprintf("the desktop's port %d is %s for the laptop, not open", svc.Port, state)
+	case len(listening) == 0:
+		d.Code, d.Effective = svc.Codes[Refused], unit
+		d.Expected = "active"
+		d.Sentence = fmt.Sprintf("nothing listens on the desktop's port %d: %s is %s, not active", svc.Port, svc.Unit, unit)
+		p.journal(ctx, nixos.Desktop, svc.Unit)
+	case onlyLoopback(listening):
+		d.Effective, d.Expected = strings.Join(listening, ", "), "0.0.0.0"
+		d.Sentence = fmt.Sprintf("the desktop's %s listens on %s only, not on 0.0.0.0: it answers the desktop itself and nobody else", svc.Name, d.Effective)
+		if svc.Name == "cache" {
+			d.Code = "cache.bind-address"
+			d = p.blame(ctx, nixos.Desktop, "services.nix-serve.bindAddress", d)
+		}
+	default:
+		// Also where it refuses: the service itself would not.
+		d.Code = svc.Codes[Filtered]
+		d.Sentence = fmt.Sprintf("the desktop's %s listens on port %d, which is %s for the laptop and not open: a firewall is between them", svc.Name, svc.Port, state)
+		if fw := p.Server.Firewall; fw.Enable && !slices.Contains(fw.AllowedTCPPorts, svc.Port) {
+			d.Sentence += fmt.Sprintf(" (the desktop's allows TCP %s)", strings.Trim(fmt.Sprint(fw.AllowedTCPPorts), "[]"))
+			d = p.blame(ctx, nixos.Desktop, "networking.firewall.allowedTCPPorts", d)
+		}
+	}
+	return d
+}
+
+// portClosed is whyClosed for a check of what stands behind a port.
+func (p *Proof) portClosed(ctx context.Context, name string, state PortState) report.Diagnosis {
+	for _, svc := range p.Services() {
+		if svc.Name == name {
+			return p.whyClosed(ctx, svc, state)
+		}
+	}
+	return p.unreachable()
+}
+
+// wayThere finds what keeps packets from the desktop as a whole: it has another
+// address than everybody thinks, or it is not there.
+func (p *Proof) wayThere(ctx context.Context, state PortState) (report.Diagnosis, bool) {
+	var addrs []string
+	text := p.Quiet(ctx, nixos.Desktop, "ip", "-o", "-4", "addr", "show", "scope", "global")
+	for line := range strings.Lines(text) {
+		// 2: lan0    inet 192.168.15.7/24 brd 192.168.15.255 scope global lan0
+		f := strings.Fields(line)
+		if len(f) < 4 || f[2] != "inet" {
+			continue
+		}
+		if prefix, err := netip.ParsePrefix(f[3]); err == nil {
+			if prefix.Addr() == p.DesktopAddr {
+				return p.unreachable(), state == Unreachable
+			}
+			if p.lan().Contains(prefix.Addr()) {
+				addrs = append(addrs, prefix.Addr().String())
+			}
+		}
+	}
+	if len(addrs) == 0 {
+		return p.unreachable(), state == Unreachable
+	}
+	p.Evidence("command", nixos.Desktop, "ip -o -4 addr show", text)
+	return report.Diagnosis{Code: "network.wrong-desktop-address", Effective: p.DesktopAddr.String(), Expected: strings.Join(addrs, ", "),
+		Sentence: fmt.Sprintf("the laptop looks for the desktop at %s, and it is at %s", p.DesktopAddr, strings.Join(addrs, ", "))}, true
+}
+
+// unreachable is the diagnosis of a desktop that is not there.
+func (p *Proof) unreachable() report.Diagnosis {
+	return report.Diagnosis{Code: "network.unreachable", Effective: "unreachable", Expected: "open",
+		Sentence: fmt.Sprintf("the laptop does not reach the desktop at %s: it is unreachable, no port of it is open", p.DesktopAddr)}
 }
 
 // listeners are the addresses on which the desktop listens for a TCP port (ss(8)).
@@ -158,10 +211,16 @@ func Ping() Check {
 		if !ok || res.OK() {
 			return
 		}
-		if p.Port(ctx, 22) == Open || p.Port(ctx, p.CachePort()) == Open {
-			p.Broken(report.Diagnosis{Code: "network.icmp-blocked", Sentence: "the desktop does not answer pings, and TCP works: a command that pings first calls it unreachable without cause", Effective: "no echo", Expected: "echo reply"})
+		state := p.Port(ctx, 22)
+		if state == Open || p.Port(ctx, p.CachePort()) == Open {
+			p.Broken(report.Diagnosis{Code: "network.icmp-blocked", Effective: "no answer", Expected: "echo reply",
+				Sentence: "a ping of the desktop has no answer, an echo reply is expected, and TCP works: a command that pings first calls it unreachable without cause"})
 			return
 		}
-		p.Broken(report.Diagnosis{Code: "network.unreachable", Sentence: fmt.Sprintf("the laptop does not reach the desktop at %s", p.DesktopAddr)})
+		if d, found := p.wayThere(ctx, state); found {
+			p.Broken(d)
+			return
+		}
+		p.Broken(p.unreachable())
 	}}
 }

@@ -70,7 +70,7 @@ var claims = []claim{
 	{regexp.MustCompile(`Cache signing key: (Present|Missing)`), []string{"CH.key-files"}},
 	{regexp.MustCompile(`(Desktop c|C)ache (not )?accessible`), []string{"CH.info", "PT.cache", "CH.signature", "CH.hit"}},
 	{regexp.MustCompile(`Desktop (un)?reachable at`), []string{"PT.ssh", "PT.ping", "EV.addresses"}},
-	{regexp.MustCompile(`SSH builder access (working|failed|not working)`), []string{"SR.login", "SR.denied-before-exchange"}},
+	{regexp.MustCompile(`SSH builder access( working| failed| not working|:)`), []string{"SR.login", "SR.denied-before-exchange"}},
 	{regexp.MustCompile(`/nix/store-remote (not )?mounted`), []string{"NF.mount-store"}},
 	{regexp.MustCompile(`/var/lib/nix-offload-remote (not )?mounted`), []string{"NF.mount-offload"}},
 	{regexp.MustCompile(`Remote build test (successful|failed)`), []string{"RB.build", "RB.refused-before-exchange"}},

@@ -1,0 +1,169 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"offload-e2e/harness/nixos"
+	"offload-e2e/harness/nixserve"
+	"offload-e2e/harness/provider"
+	"offload-e2e/harness/report"
+)
+
+// Interference is what happens to a path on its way from the desktop to the laptop.
+type Interference struct {
+	// Name completes "although …".
+	Name string
+	// Before, where set, is done before the desktop has the path; After when it
+	// has, before the laptop asks for it.
+	Before, After func(ctx context.Context, path string) error
+}
+
+// CacheHit proves that a path only the desktop has arrives on the laptop as a NAR
+// from the desktop's cache, signed, and that nobody built it.
+func CacheHit() Check {
+	return Check{"CH.hit", "a path only the desktop has arrives from its cache, signed", "laptop", func(ctx context.Context, p *Proof) {
+		p.hit(ctx, Interference{})
+	}}
+}
+
+// CacheHitDespite is CacheHit with an interference: the laptop has asked for the
+// path before, its garbage was collected, a byte of it was flipped.
+func CacheHitDespite(i Interference) Check {
+	return Check{"CH.hit-" + slug(i.Name), "a path only the desktop has arrives from its cache, although " + i.Name, "laptop", func(ctx context.Context, p *Proof) {
+		p.hit(ctx, i)
+	}}
+}
+
+func (p *Proof) hit(ctx context.Context, i Interference) {
+	path, ok := p.path(ctx, i)
+	if !ok {
+		return
+	}
+	since := p.Quiet(ctx, nixos.Desktop, "date", "+@%s")
+	res, ok := p.ExecCommand(ctx, nixos.Laptop, provider.Command{
+		Argv: []string{"timeout", "--kill-after=5", "120", "nix-store", "--realise", path},
+		Env:  map[string]string{"NIX_REMOTE": "daemon", "HOME": "/root"}})
+	if !ok {
+		return
+	}
+	log := p.Quiet(ctx, nixos.Desktop, "journalctl", "--no-pager", "--output=cat", "--unit=nix-serve.service", "--since", since)
+	p.Evidence("log", nixos.Desktop, "journal of nix-serve.service", log)
+	asked := p.asked(log, path)
+	switch {
+	case !res.OK():
+		p.Broken(p.whyNoHit(ctx, path, words(res.Stderr), asked))
+	case !slices.ContainsFunc(asked, func(a nixserve.Access) bool {
+		what, _ := a.Resource()
+		return what == nixserve.NAR && a.Status == http.StatusOK
+	}):
+		p.Broken(report.Diagnosis{Code: "cache.not-used", Effective: "no NAR", Expected: "GET of a NAR",
+			Sentence: "the path arrived on the laptop, and the desktop's cache served no NAR of it: a GET of a NAR is expected in its log"})
+	default:
+		if d := p.signature(ctx, path); d != nil {
+			p.Broken(*d)
+		}
+	}
+}
+
+// path makes a path that only the desktop has, with what interferes.
+func (p *Proof) path(ctx context.Context, i Interference) (string, bool) {
+	expression := nonceExpression(newNonce())
+	if i.Before != nil {
+		const outputs = `nix-store --query --outputs "$(nix-instantiate --expr "$1" 2>/dev/null)"`
+		path, ok := p.buildOnDesktop(ctx, provider.Cmd("bash", "-c", outputs, "outputs", expression))
+		if !ok {
+			return "", false
+		}
+		if err := i.Before(ctx, path); err != nil {
+			p.Error(err)
+			return "", false
+		}
+	}
+	path, ok := p.buildOnDesktop(ctx, desktopBuild(expression))
+	if ok && i.After != nil {
+		if err := i.After(ctx, path); err != nil {
+			p.Error(err)
+			return "", false
+		}
+	}
+	return path, ok
+}
+
+// asked are the laptop's requests for a path in the cache's log.
+func (p *Proof) asked(log, path string) []nixserve.Access {
+	accesses, _ := nixserve.ParseAccessLog(strings.NewReader(log))
+	return slices.DeleteFunc(accesses, func(a nixserve.Access) bool {
+		_, of := a.Resource()
+		return of != hashPart(path) || a.Client != p.LaptopAddr.String()
+	})
+}
+
+// whyNoHit says why a path of the desktop did not arrive, from what Nix 2.26 says,
+// the laptop's settings, and what it asked the cache for.
+func (p *Proof) whyNoHit(ctx context.Context, path string, said words, asked []nixserve.Access) report.Diagnosis {
+	s, err := p.nixSettings(ctx, nixos.Laptop)
+	if err == nil {
+		if d := p.unaskable(ctx, s); d != nil {
+			return p.blame(ctx, nixos.Laptop, "nix.settings.substituters", *d)
+		}
+		if _, d := p.trusted(ctx, s); d != nil {
+			return *d
+		}
+	}
+	switch {
+	case said.has("not signed by any of the keys", "lacks a signature", "lacks a valid signature"):
+		return p.whyNotTrusted(ctx, path)
+	case said.has("hash mismatch", "size mismatch"):
+		got, want := said.after("got:"), said.after("specified:")
+		return report.Diagnosis{Code: "cache.nar-corrupt", Effective: got, Expected: want,
+			Sentence: fmt.Sprintf("the NAR the desktop serves has the hash %s, its narinfo promises %s: the desktop's store is damaged", got, want)}
+	case said.has("No space left on device", "database or disk is full"):
+		full := said.after("error: ")
+		return report.Diagnosis{Code: "nix.store-full", Effective: full, Sentence: "there is no space left on the laptop for what comes from the cache: " + full}
+	}
+	return p.whyNotServed(ctx, s, path, said, asked)
+}
+
+// whyNotTrusted says why the laptop does not take the signature of a path.
+func (p *Proof) whyNotTrusted(ctx context.Context, path string) report.Diagnosis {
+	trial := &Proof{Bench: p.Bench, finding: report.Finding{State: report.Holds}}
+	TrustedKeys().Run(ctx, trial)
+	p.finding.Evidence = append(p.finding.Evidence, trial.finding.Evidence...)
+	if trial.finding.State == report.Broken {
+		return *trial.finding.Diagnosis
+	}
+	if d := p.signature(ctx, path); d != nil {
+		return *d
+	}
+	return report.Diagnosis{Code: "cache.key-untrusted", Sentence: "the laptop does not trust the signature of the desktop's cache"}
+}
+
+// whyNotServed says why the cache did not give what it was, or was not, asked for.
+func (p *Proof) whyNotServed(ctx context.Context, s NixSettings, path string, said words, asked []nixserve.Access) report.Diagnosis {
+	for _, a := range asked {
+		switch what, _ := a.Resource(); {
+		case what == nixserve.NarInfo && a.Status >= http.StatusInternalServerError:
+			return p.whyNoNarinfo(ctx, a.Status, "")
+		case what == nixserve.NAR && a.Status == http.StatusNotFound:
+			return report.Diagnosis{Code: "cache.nar-gone", Effective: "404", Expected: "200",
+				Sentence: "the desktop's cache answers 404, not 200, for a NAR that the laptop knows of: the desktop has collected its garbage since"}
+		}
+	}
+	if subs, i := p.desktopCache(s); i >= 0 && subs[i].Hostname() != p.DesktopAddr.String() && strings.Count(subs[i].Hostname(), ".") == 3 {
+		return p.blame(ctx, nixos.Laptop, "nix.settings.substituters", p.staleAddress("the laptop's substituter "+subs[i].Raw, subs[i].Hostname()))
+	}
+	narinfo := "/" + hashPart(path) + ".narinfo"
+	if status, body, _ := p.get(ctx, narinfo); status != http.StatusOK {
+		return p.whyNoNarinfo(ctx, status, body)
+	}
+	if len(asked) == 0 {
+		return report.Diagnosis{Code: "cache.negative-cached", Effective: "no request", Expected: "GET " + narinfo,
+			Sentence: "the desktop's cache has the path, and had no request for it, GET " + narinfo + ": the laptop remembers that it was missing (narinfo-cache-negative-ttl)"}
+	}
+	last := lastLine(string(said))
+	return report.Diagnosis{Code: "cache.not-used", Effective: last, Sentence: "the path did not come from the desktop's cache: " + last}
+}
