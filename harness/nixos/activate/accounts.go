@@ -15,6 +15,8 @@ type table struct {
 	mode fs.FileMode
 	rows [][]string
 	text string
+	// reserved numbers are those the configuration gives to somebody.
+	reserved map[int]bool
 }
 
 func (s *Switcher) readTable(path string, mode fs.FileMode) (*table, error) {
@@ -67,20 +69,16 @@ func (t *table) taken(field, id int) bool {
 }
 
 // free finds an unused number as NixOS does: system accounts from 999 downwards,
-// people from 1000 upwards.
+// people from 1000 upwards, and none that is declared for another.
 func (t *table) free(field int, system bool) int {
+	id, step := 1000, 1
 	if system {
-		for id := 999; ; id-- {
-			if !t.taken(field, id) {
-				return id
-			}
-		}
+		id, step = 999, -1
 	}
-	for id := 1000; ; id++ {
-		if !t.taken(field, id) {
-			return id
-		}
+	for t.reserved[id] || t.taken(field, id) {
+		id += step
 	}
+	return id
 }
 
 // save writes the table if it changed.

@@ -27,6 +27,17 @@ func (s *state) users(ctx context.Context) error {
 		return err
 	}
 	want, had := byName(s.new.Users), byName(s.old.Users)
+	passwd.reserved, group.reserved = map[int]bool{}, map[int]bool{}
+	for _, u := range want {
+		if u.UID != nil {
+			passwd.reserved[*u.UID] = true
+		}
+	}
+	for _, g := range s.new.Groups {
+		if g.GID != nil {
+			group.reserved[*g.GID] = true
+		}
+	}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(had)) {
 		if _, kept := want[name]; !kept && name != "root" && passwd.row(name) != nil {
@@ -143,10 +154,12 @@ func (s *state) members(t *table, users, had map[string]nixos.User) {
 
 func (s *state) user(ctx context.Context, passwd, group, shadow *table, name string, u nixos.User) error {
 	gid := "65534"
-	if row := group.row(u.Group); row != nil {
+	if u.Group != "" {
+		row := group.row(u.Group)
+		if row == nil {
+			return fmt.Errorf("group %q does not exist", u.Group)
+		}
 		gid = row[2]
-	} else if u.Group != "" {
-		return fmt.Errorf("group %q does not exist", u.Group)
 	}
 	row := passwd.row(name)
 	shell := "/usr/sbin/nologin"
