@@ -224,7 +224,7 @@ here=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
 exec "$here/lib/ld-linux-x86-64.so.2" --argv0 %s --library-path "$here/lib" "$here/libexec/nix" "$@"
 `
 	var errs []error
-	for _, name := range []string{"nix", "nix-instantiate", "nix-store", "nix-daemon"} {
+	for _, name := range []string{"nix", "nix-instantiate", "nix-store", "nix-daemon", "nix-build", "nix-shell"} {
 		errs = append(errs, os.WriteFile(filepath.Join(bin, name), fmt.Appendf(nil, script, name), 0o755))
 	}
 	return errors.Join(errs...)

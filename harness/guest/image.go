@@ -46,7 +46,7 @@ const (
 // Path is the path of a file of the bundle.
 func (i *Image) Path(name string) string { return filepath.Join(i.Dir, name) }
 
-// NixBin is a folder with programs nix, nix-instantiate and nix-store, which run
+// NixBin is a folder with Nix's programs (nix, nix-build, nix-store, …), which run
 // on the host through the bundle's own loader and libraries.
 func (i *Image) NixBin() string { return i.Path("nix/bin") }
 

@@ -54,7 +54,7 @@ func LoadRecipe(dir string) (*Recipe, error) {
 }
 
 // formatVersion changes when Build makes something else of the same recipe.
-const formatVersion = "1"
+const formatVersion = "2"
 
 // Hash names the image: 16 hexadecimal digits over every file of the recipe.
 func (r *Recipe) Hash() (string, error) {
