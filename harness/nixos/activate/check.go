@@ -29,8 +29,10 @@ func check(c *nixos.Configuration) error {
 			errs = append(errs, fmt.Errorf("%s: %q has a colon or a line break, which passwd(5) cannot hold", option, text))
 		}
 	}
-	for name := range c.Etc {
-		local("environment.etc", name)
+	for name, e := range c.Etc {
+		if local("environment.etc", name); e.Text == nil && e.Source == nil {
+			errs = append(errs, fmt.Errorf("environment.etc: %q has neither text nor source", name))
+		}
 	}
 	for name, u := range c.UnitFiles {
 		for _, n := range slices.Concat([]string{name}, u.Aliases, u.WantedBy, u.RequiredBy, u.UpheldBy) {

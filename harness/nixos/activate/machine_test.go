@@ -40,7 +40,7 @@ const (
 
 func newMachine(t *testing.T) *machine {
 	t.Helper()
-	m := &machine{t: t, root: t.TempDir(), broken: map[string]bool{}, idle: map[string]bool{}, fails: map[string]string{}, valid: map[string]bool{},
+	m := &machine{t: t, root: filepath.Join(t.TempDir(), "guest"), broken: map[string]bool{}, idle: map[string]bool{}, fails: map[string]string{}, valid: map[string]bool{},
 		units: map[string]string{"multi-user.target": "active", "sockets.target": "active", "local-fs.target": "active", "nix-daemon.socket": "active"}}
 	m.write("/etc/passwd", debianPasswd, 0o644)
 	m.write("/etc/group", debianGroup, 0o644)

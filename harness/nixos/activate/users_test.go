@@ -148,7 +148,7 @@ func TestAccounts(t *testing.T) {
 	c.Users["cypher"] = nixos.User{IsNormalUser: true, UID: ptr(1500), Group: "svc", Home: "/home/cypher", HomeMode: "700", CreateHome: true, Description: "The admin"}
 	c.Groups["media"] = nixos.Group{GID: ptr(2001)}
 	changed := m.must(c)
-	if got, want := m.line("/etc/passwd", "cypher"), "cypher:x:1000:" + svc + ":The admin:/home/cypher:/bin/sh"; got != want {
+	if got, want := m.line("/etc/passwd", "cypher"), "cypher:x:1000:"+svc+":The admin:/home/cypher:/bin/sh"; got != want {
 		t.Errorf("cypher is %q, want %q", got, want)
 	}
 	if mode := m.mode("/home/cypher"); mode != fs.ModeDir|0o700 {
