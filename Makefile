@@ -14,6 +14,8 @@ export CGO_ENABLED = 0
 override GOFLAGS += -buildvcs=false
 export GOFLAGS
 
+# The command knows the commit it was built from, where git has one.
+STAMP  = $$(git rev-parse -q --verify HEAD >/dev/null 2>&1 && echo true || echo false)
 # The path of a Go that is new enough; it is installed where there is none.
 GO     = $$(harness/setup/go.sh)
 E2E    = .bin/offload-e2e
@@ -33,7 +35,7 @@ setup: build ## install what is missing and build the guest image
 	@$(E2E) setup --image
 
 build: ## build the command and the guests' programs
-	@go=$(GO) && $$go build -trimpath -ldflags '-s -w' -o .bin/guest/ ./harness/cmd/nix-serve ./harness/cmd/switch-to-configuration && $$go build -o $(E2E) ./harness/cmd/offload-e2e
+	@go=$(GO) && $$go build -trimpath -ldflags '-s -w' -o .bin/guest/ ./harness/cmd/nix-serve ./harness/cmd/switch-to-configuration && $$go build -buildvcs=$(STAMP) -o $(E2E) ./harness/cmd/offload-e2e
 
 e2e: build ## boot desktop and laptop, test CONFIG on them, report
 	@$(E2E) setup

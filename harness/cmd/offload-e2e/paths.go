@@ -36,7 +36,6 @@ const maxStateLength = 60
 
 func (p *paths) images() string   { return filepath.Join(p.Cache, "images") }
 func (p *paths) booted() string   { return filepath.Join(p.Cache, "booted") }
-func (p *paths) internet() string { return filepath.Join(p.Cache, "internet") }
 func (p *paths) eval() string     { return filepath.Join(p.Cache, "eval") }
 func (p *paths) reports() string  { return filepath.Join(p.Root, "reports") }
 func (p *paths) programs() string { return filepath.Join(p.Root, ".bin", "guest") }
