@@ -33,6 +33,11 @@ type Run struct {
 	// Slow stretches deadlines: 1 with KVM, more without.
 	Slow float64
 
+	// quiet runs show nothing of their checks.
+	quiet bool
+	// temporary is the folder of a broken configuration's copy.
+	temporary string
+
 	mu    sync.Mutex
 	phase string
 	said  []check.Said
@@ -73,6 +78,11 @@ func (r *Run) explain(ctx context.Context, role nixos.Role, option string) (nixo
 
 // Check makes a check, shows and records what it found.
 func (r *Run) Check(ctx context.Context, c check.Check) report.Finding {
+	if r.quiet {
+		f := r.Bench().Run(ctx, c)
+		r.Recorder.AddFinding(f)
+		return f
+	}
 	step := r.Progress.Start(c.Title)
 	f := r.Bench().Run(ctx, c)
 	words := f.Reason

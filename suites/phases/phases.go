@@ -3,8 +3,6 @@
 package phases
 
 import (
-	"context"
-	"path"
 	"time"
 
 	"offload-e2e/harness/check"
@@ -39,16 +37,7 @@ func desktop(s proofs.Suite) {
 		for _, share := range check.Shares {
 			s.Proves(check.Exported(share))
 		}
-		// A key that is there already is not overwritten: the command asks, and "n" is
-		// typed. Where there is none, it is made now, and the cache waits for it.
-		s.Step("makes the cache's keys", func(ctx context.Context) error {
-			answer := "y\n"
-			if _, err := s.Succeed(ctx, nixos.Desktop, "", "test", "-s", s.CacheKeyPath()); err == nil {
-				answer = "n\n"
-			}
-			s.Type(ctx, check.UserCommand{Name: "offload-generate-cache-keys", Role: nixos.Desktop, Stdin: answer, Deadline: 30 * time.Second})
-			return nil
-		})
+		s.Step("makes the cache's keys", s.MakeCacheKeys)
 		s.Proves(check.CacheKeyFiles())
 		for _, svc := range s.Services("cache") {
 			s.Proves(check.PortOpen(svc))
@@ -64,12 +53,7 @@ func desktop(s proofs.Suite) {
 func laptop(s proofs.Suite) {
 	s.Phase("phase2", "Phase 2: the laptop", 20, func() {
 		s.Proves(check.Evaluated(nixos.Laptop))
-		s.Step("makes the builder key", func(ctx context.Context) error {
-			key := s.BuilderKeyPath()
-			const make = `[ -e "$1" ] || { mkdir -p "$(dirname "$1")" && ssh-keygen -q -t ed25519 -N "" -C nix-builder@laptop-to-desktop -f "$1"; }`
-			_, err := s.Succeed(ctx, nixos.Laptop, "", "bash", "-c", make, "key", key)
-			return err
-		})
+		s.Step("makes the builder key", s.MakeBuilderKey)
 		s.Proves(check.BuilderKey())
 		s.Step("trusts the desktop's cache key", s.TrustCacheKey)
 		s.Proves(check.Ping())
@@ -90,17 +74,7 @@ func laptop(s proofs.Suite) {
 
 func exchange(s proofs.Suite) {
 	s.Phase("phase3", "Phase 3: the exchange of keys", 8, func() {
-		s.Step("authorizes the laptop's key on the desktop", func(ctx context.Context) error {
-			public, err := s.Succeed(ctx, nixos.Laptop, "", "cat", s.BuilderKeyPath()+".pub")
-			if err != nil {
-				return err
-			}
-			// As the user is told: append a line. A file that is there keeps its owner and
-			// mode; only where there is none it is made, as it has to be.
-			const add = `[ -e "$1" ] || { install -d -m 700 -o "$2" -g "$(id -gn "$2")" "$(dirname "$1")" && install -m 600 -o "$2" -g "$(id -gn "$2")" /dev/null "$1"; }; cat >>"$1"`
-			_, err = s.Succeed(ctx, nixos.Desktop, public+"\n", "bash", "-c", add, "authorize", path.Join(s.BuilderHome(), ".ssh/authorized_keys"), s.BuilderUser())
-			return err
-		})
+		s.Step("authorizes the laptop's key on the desktop", s.Authorize)
 		s.Proves(check.AuthorizedKey())
 		s.Proves(check.Login())
 		s.Proves(check.NixOnPath())

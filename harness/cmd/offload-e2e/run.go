@@ -127,12 +127,7 @@ func (p *paths) run(ctx context.Context, o runOptions, out io.Writer) error {
 
 // walk opens the run and runs the suites on it; the lab is gone when it returns.
 func (p *paths) walk(ctx context.Context, o runOptions, state, dir string, recorder *report.Recorder, progress *report.Progress) (c counts, err error) {
-	r, err := e2e.Open(ctx, e2e.Options{
-		Config: abs(mustWorkingDir(), o.config), Exchange: o.keys == "exchange",
-		Recipe: p.recipe(), Embedded: p.embedded(), Base: p.base(), Nixpkgs: p.nixpkgs(), Programs: p.programs(),
-		Images: p.images(), Cache: p.Cache, Eval: p.eval(), State: state, Mirror: os.Getenv(mirrorVariable),
-		Artifacts: dir, Recorder: recorder, Progress: progress,
-	})
+	r, err := e2e.Open(ctx, p.openOptions(o, state, dir, recorder, progress))
 	if err != nil {
 		return c, err
 	}
@@ -143,6 +138,16 @@ func (p *paths) walk(ctx context.Context, o runOptions, state, dir string, recor
 	}()
 	c, err = runSuites(ctx, r, o.labels, filepath.Join(dir, "ginkgo.log"))
 	return c, err
+}
+
+// openOptions are what a run is opened with.
+func (p *paths) openOptions(o runOptions, state, dir string, recorder *report.Recorder, progress *report.Progress) e2e.Options {
+	return e2e.Options{
+		Config: abs(mustWorkingDir(), o.config), Exchange: o.keys == "exchange",
+		Recipe: p.recipe(), Embedded: p.embedded(), Base: p.base(), Nixpkgs: p.nixpkgs(), Programs: p.programs(),
+		Images: p.images(), Cache: p.Cache, Eval: p.eval(), State: state, Mirror: os.Getenv(mirrorVariable),
+		Artifacts: dir, Recorder: recorder, Progress: progress,
+	}
 }
 
 // again is how to run the same once more.

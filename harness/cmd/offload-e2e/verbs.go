@@ -11,6 +11,7 @@ func verbs(p *paths) []*cobra.Command {
 		newReportCommand(p),
 		newNixBinCommand(p),
 		newRunCommand(p),
+		newGateCommand(p),
 		newCountTestsCommand(),
 	}
 }

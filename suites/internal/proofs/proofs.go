@@ -4,7 +4,6 @@ package proofs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -14,7 +13,6 @@ import (
 	"offload-e2e/harness/check"
 	"offload-e2e/harness/e2e"
 	"offload-e2e/harness/nixos"
-	"offload-e2e/harness/provider"
 	"offload-e2e/harness/report"
 )
 
@@ -82,34 +80,4 @@ func judge(f report.Finding) {
 // Services are the desktop's ports of the given names.
 func (s Suite) Services(names ...string) []check.Service {
 	return slices.DeleteFunc(s.Bench().Services(), func(svc check.Service) bool { return !slices.Contains(names, svc.Name) })
-}
-
-// CacheKeyPath, BuilderKeyPath, BuilderHome and BuilderUser are what the
-// configuration says.
-func (s Suite) CacheKeyPath() string   { return s.Bench().CacheKeyPath() }
-func (s Suite) BuilderKeyPath() string { return s.Bench().BuilderKeyPath() }
-func (s Suite) BuilderHome() string    { return s.Bench().BuilderHome() }
-func (s Suite) BuilderUser() string    { return s.Bench().BuilderUser() }
-
-// TrustCacheKey writes the desktop's public key into the laptop's configuration, as
-// phase 2 tells the user to; with KEYS=config nothing is written.
-func (s Suite) TrustCacheKey(ctx context.Context) error {
-	if !s.Exchange {
-		return nil
-	}
-	res, err := s.Lab.Desktop.Exec(ctx, provider.Cmd("cat", check.CachePublicKeyPath))
-	if err != nil {
-		return err
-	}
-	key, err := check.ParsePublicKey(res.Text())
-	if err != nil {
-		// The desktop's own finding says so; there is nothing to hand over.
-		return nil
-	}
-	err = s.Reevaluate(ctx, nixos.Laptop, fmt.Sprintf(`{ nix.settings.trusted-public-keys = [ %s ]; }`, nixos.Quote(key.String())))
-	var broken *nixos.EvaluationError
-	if errors.As(err, &broken) {
-		return fmt.Errorf("the laptop's configuration no longer evaluates with the desktop's key added: %w", err)
-	}
-	return err
 }

@@ -1,0 +1,118 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"time"
+
+	"offload-e2e/harness/check"
+	"offload-e2e/harness/nixos"
+	"offload-e2e/harness/provider"
+)
+
+// MakeBuilderKey makes the laptop's key pair where its configuration looks for it,
+// unless it is there (phase 2, step 2).
+func (r *Run) MakeBuilderKey(ctx context.Context) error {
+	const script = `[ -e "$1" ] || { mkdir -p "$(dirname "$1")" && ssh-keygen -q -t ed25519 -N "" -C nix-builder@laptop-to-desktop -f "$1"; }`
+	_, err := r.Succeed(ctx, nixos.Laptop, "", "bash", "-c", script, "key", r.Bench().BuilderKeyPath())
+	return err
+}
+
+// TrustCacheKey writes the desktop's public key into the laptop's configuration
+// (phase 2, step 5); with KEYS=config nothing is written.
+func (r *Run) TrustCacheKey(ctx context.Context) error {
+	if !r.Exchange {
+		return nil
+	}
+	res, err := r.Lab.Desktop.Exec(ctx, provider.Cmd("cat", check.CachePublicKeyPath))
+	if err != nil {
+		return err
+	}
+	key, err := check.ParsePublicKey(res.Text())
+	if err != nil {
+		// The desktop's own finding says so; there is nothing to hand over.
+		return nil //nolint:nilerr
+	}
+	err = r.Reevaluate(ctx, nixos.Laptop, fmt.Sprintf(`{ nix.settings.trusted-public-keys = [ %s ]; }`, nixos.Quote(key.String())))
+	var broken *nixos.EvaluationError
+	if errors.As(err, &broken) {
+		return fmt.Errorf("the laptop's configuration no longer evaluates with the desktop's key added: %w", err)
+	}
+	return err
+}
+
+// Authorize appends the laptop's public key to the builder's authorized_keys on
+// the desktop (phase 3), as the user is told to. A file that is there keeps its
+// owner and mode; only where there is none it is made, as it has to be.
+func (r *Run) Authorize(ctx context.Context) error {
+	bench := r.Bench()
+	public, err := r.Succeed(ctx, nixos.Laptop, "", "cat", bench.BuilderKeyPath()+".pub")
+	if err != nil {
+		return err
+	}
+	const script = `[ -e "$1" ] || { install -d -m 700 -o "$2" -g "$(id -gn "$2")" "$(dirname "$1")" && install -m 600 -o "$2" -g "$(id -gn "$2")" /dev/null "$1"; }; cat >>"$1"`
+	_, err = r.Succeed(ctx, nixos.Desktop, public+"\n", "bash", "-c", script, "authorize",
+		path.Join(bench.BuilderHome(), ".ssh/authorized_keys"), bench.BuilderUser())
+	return err
+}
+
+// MakeCacheKeys types offload-generate-cache-keys (phase 1, step 5). A key that is
+// there already is not overwritten: the command asks, and "n" is typed.
+func (r *Run) MakeCacheKeys(ctx context.Context) error {
+	answer := "y\n"
+	if _, err := r.Succeed(ctx, nixos.Desktop, "", "test", "-s", r.Bench().CacheKeyPath()); err == nil {
+		answer = "n\n"
+	}
+	r.Type(ctx, check.UserCommand{Name: "offload-generate-cache-keys", Role: nixos.Desktop, Stdin: answer, Deadline: 30 * time.Second})
+	return nil
+}
+
+// Establish brings a lab to where the four phases end, without proving anything on
+// the way: where scenarios begin.
+func (r *Run) Establish(ctx context.Context) error {
+	for _, step := range []struct {
+		title string
+		do    func(context.Context) error
+	}{
+		{"the desktop switches", r.switchQuietly(nixos.Desktop)},
+		{"the cache has its keys", r.MakeCacheKeys},
+		{"the laptop has its key", r.MakeBuilderKey},
+		{"the laptop trusts the cache", r.TrustCacheKey},
+		{"the laptop switches", r.switchQuietly(nixos.Laptop)},
+		{"the desktop authorizes the laptop", r.Authorize},
+	} {
+		if err := r.Walk(ctx, step.title, step.do); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Run) switchQuietly(role nixos.Role) func(context.Context) error {
+	return func(ctx context.Context) error {
+		_, err := r.Machine(role).Switch(ctx, r.Configurations[role])
+		return err
+	}
+}
+
+// Proofs are all checks of the four phases that hold at their end, in an order in
+// which one names the cause of the next.
+func (r *Run) Proofs() []check.Check {
+	all := []check.Check{check.ServerEnabled(), check.BuilderTrusted(), check.DesktopSandbox()}
+	for _, svc := range r.Bench().Services() {
+		all = append(all, check.PortOpen(svc))
+	}
+	for _, share := range check.Shares {
+		all = append(all, check.Exported(share))
+	}
+	all = append(all, check.CacheKeyFiles(), check.CacheInfo(), check.CacheSignature(), check.BuilderHomeModes(),
+		check.BuilderKey(), check.Ping(), check.BuildersConfigured(), check.BuilderUserExists(), check.Addresses(), check.TrustedKeys(),
+		check.Substituters(), check.OfflineSettings(), check.BootSafe(), check.AuthorizedKey(), check.Login(), check.NixOnPath(),
+		check.RemoteBuild(), check.CacheHit())
+	for _, share := range check.Shares {
+		all = append(all, check.Mounted(share))
+	}
+	return append(all, check.Readable(check.Shares[0]), check.ReadOnly(check.Shares[0]), check.Writable(check.Shares[1]))
+}
