@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode/utf8"
 )
 
 // Evaluator evaluates a host's modules on this machine, without nixpkgs, by
@@ -61,6 +62,9 @@ func (e *Evaluator) Evaluate(ctx context.Context, h Host) (*Configuration, error
 	if len(c.Assertions) > 0 {
 		return nil, &AssertionError{h.Role, c.Assertions}
 	}
+	for _, option := range c.WithoutEffect {
+		c.Warnings = append(c.Warnings, fmt.Sprintf("The option `%s' is set, and has no effect on an embedded guest.", option))
+	}
 	return c, e.adopt(c)
 }
 
@@ -93,12 +97,13 @@ func (d Definition) Position() string {
 	return fmt.Sprintf("%s:%d", d.File, *d.Line)
 }
 
-// Explain tells of options ("nix.settings.builders") how they came by their value.
+// Explain tells of options how they came by their value. They are written as in
+// Nix: nix.settings.builders, environment.etc."nix/nix.conf".text.
 func (e *Evaluator) Explain(ctx context.Context, h Host, options ...string) (map[string]Option, error) {
 	var list strings.Builder
 	for _, o := range options {
 		fmt.Fprintf(&list, "%s = host.explain [", Quote(o))
-		for _, part := range strings.Split(o, ".") {
+		for _, part := range splitOption(o) {
 			list.WriteString(" " + Quote(part))
 		}
 		list.WriteString(" ];\n")
@@ -109,6 +114,22 @@ func (e *Evaluator) Explain(ctx context.Context, h Host, options ...string) (map
 	}
 	found := map[string]Option{}
 	return found, json.Unmarshal(out, &found)
+}
+
+// splitOption takes the path of an option apart at the dots outside quotes.
+func splitOption(option string) []string {
+	parts, quoted := []string{""}, false
+	for _, r := range option {
+		switch last := len(parts) - 1; {
+		case r == '"':
+			quoted = !quoted
+		case r == '.' && !quoted:
+			parts = append(parts, "")
+		default:
+			parts[last] += string(r)
+		}
+	}
+	return parts
 }
 
 func (e *Evaluator) eval(ctx context.Context, h Host, result string) ([]byte, error) {
@@ -132,8 +153,12 @@ func (e *Evaluator) eval(ctx context.Context, h Host, result string) ([]byte, er
 	if err := os.MkdirAll(store, 0o755); err != nil {
 		return nil, fmt.Errorf("make the evaluation's store: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, program, "--eval", "--strict", "--json", "--read-write-mode",
-		"--store", store, "--option", "restrict-eval", "false", "-E", expr.String())
+	// Traces say where in the user's files an error comes from. Nothing is built here:
+	// a module that reads the output of a build is told so. A download that a module
+	// asks for has to begin soon or fail.
+	cmd := exec.CommandContext(ctx, program, "--eval", "--strict", "--json", "--read-write-mode", "--show-trace",
+		"--store", store, "--option", "restrict-eval", "false", "--option", "allow-import-from-derivation", "false",
+		"--option", "connect-timeout", "10", "--option", "download-attempts", "1", "-E", expr.String())
 	// Nothing of the host's own Nix takes part: no nix.conf, no NIX_PATH.
 	cmd.Env = append(os.Environ(), "NIX_PATH=", "NIX_CONFIG=", "NIX_USER_CONF_FILES=/dev/null",
 		"NIX_CONF_DIR="+filepath.Join(store, "etc"), "NIX_REMOTE=")
@@ -146,40 +171,17 @@ func (e *Evaluator) eval(ctx context.Context, h Host, result string) ([]byte, er
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
-	case errors.As(err, &exit):
-		return nil, &EvaluationError{h.Role, cleanMessage(stderr.String())}
+	case errors.As(err, &exit) && strings.Contains(stderr.String(), "error:"):
+		message := cleanMessage(stderr.String(), e.Embedded)
+		if place := namedIn(message, h.Modules); place != "" {
+			message += "\n" + place
+		}
+		return nil, &EvaluationError{h.Role, message}
 	case err != nil:
-		return nil, fmt.Errorf("run %s: %w", program, err)
+		// Not the configuration is to blame: Nix cannot be run, or was killed.
+		return nil, fmt.Errorf("evaluate the %s: run %s: %w: %s", h.Role, program, err, strings.TrimSpace(stderr.String()))
 	}
 	return stdout.Bytes(), nil
-}
-
-// cleanMessage is Nix's error without traces and warnings of no concern.
-func cleanMessage(stderr string) string {
-	if i := strings.LastIndex(stderr, "\nerror:"); i >= 0 {
-		stderr = stderr[i+1:]
-	} else if i := strings.Index(stderr, "error:"); i >= 0 {
-		stderr = stderr[i:]
-	}
-	var out []string
-	trace := false
-	for line := range strings.Lines(stderr) {
-		line = strings.TrimRight(line, "\n")
-		switch text := strings.TrimSpace(line); {
-		case strings.HasPrefix(text, "… "):
-			trace = true
-			continue
-		case strings.HasPrefix(text, "error:"):
-			trace = false
-			line = strings.TrimLeft(line, " ")
-		case text == "(stack trace truncated; use '--show-trace' to show the full, detailed trace)":
-			continue
-		}
-		if !trace {
-			out = append(out, line)
-		}
-	}
-	return strings.TrimSpace(strings.Join(out, "\n"))
 }
 
 // adopt takes into the configuration the files of the user's repository that it
@@ -205,24 +207,48 @@ func (e *Evaluator) adopt(c *Configuration) error {
 		if _, err := os.Lstat(root); err != nil {
 			continue // the switch says so, if it is needed
 		}
-		err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
-			if err != nil || !d.Type().IsRegular() {
-				return err
-			}
-			body, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			info, err := d.Info()
-			if err != nil {
-				return err
-			}
-			c.StoreFiles[p+strings.TrimPrefix(path, root)] = Text{Text: string(body), Executable: info.Mode()&0o111 != 0}
-			return nil
-		})
+		err := c.adoptTree(p, root)
 		if err != nil {
 			return fmt.Errorf("read %s from the evaluation's store: %w", p, err)
 		}
 	}
 	return nil
+}
+
+// adoptTree takes the files and links below root, which is the store path p.
+func (c *Configuration) adoptTree(p, root string) error {
+	return filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name := p + strings.TrimPrefix(path, root)
+		if d.Type()&os.ModeSymlink != 0 {
+			target, err := os.Readlink(path)
+			if err != nil {
+				return err
+			}
+			if c.StoreLinks == nil {
+				c.StoreLinks = map[string]string{}
+			}
+			c.StoreLinks[name] = target
+			return nil
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		body, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		file := Text{Executable: info.Mode()&0o111 != 0}
+		if utf8.Valid(body) {
+			file.Text = string(body)
+		} else {
+			// JSON would not keep it.
+			file.Binary = body
+		}
+		c.StoreFiles[name] = file
+		return nil
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // Role is a machine's part in the stack.
@@ -59,7 +60,7 @@ func OpenRepository(dir, desktopAddr string) (*Repository, error) {
 	}
 	info, err := os.Stat(abs)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return nil, &NotARepositoryError{dir, "no such directory"}
 	case err != nil:
 		return nil, err
