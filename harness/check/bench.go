@@ -48,7 +48,9 @@ func (b *Bench) Run(ctx context.Context, c Check) report.Finding {
 	family, _, _ := strings.Cut(c.Name, ".")
 	p := &Proof{Bench: b, finding: report.Finding{Check: c.Name, Family: family, Title: c.Title, Phase: b.Phase,
 		Machine: c.Machine, State: report.Holds, Started: time.Now(), Evidence: []report.Evidence{}}}
-	ctx, cancel := context.WithTimeout(ctx, b.stretch(90*time.Second))
+	// Longer than any command of a check may take by itself: that one does not end is
+	// a finding, and not a check's deadline.
+	ctx, cancel := context.WithTimeout(ctx, max(b.stretch(90*time.Second), 4*time.Minute))
 	defer cancel()
 	c.Run(ctx, p)
 	p.finding.Seconds = time.Since(p.finding.Started).Seconds()

@@ -128,7 +128,7 @@ func (p *Proof) expressionsAllowed(ctx context.Context) {
 
 func (p *Proof) restricted(ctx context.Context, said words) report.Diagnosis {
 	return p.blame(ctx, nixos.Laptop, "nix.settings.restrict-eval", report.Diagnosis{Code: "nix.restrict-eval", Effective: "true", Expected: "false",
-		Sentence: "the laptop's restrict-eval is true, not false: Nix refuses expressions that people test and build with (" + lastLine(string(said)) + ")"})
+		Sentence: "the laptop's restrict-eval is true, not false: Nix refuses expressions that people test and build with (" + nixError(said) + ")"})
 }
 
 // BuildRefused proves that before the exchange of keys nothing can be offloaded.
@@ -188,7 +188,7 @@ func (p *Proof) whyNotOffline(ctx context.Context, how string, limit time.Durati
 		return p.blame(ctx, nixos.Laptop, "nix.settings.connect-timeout", report.Diagnosis{Code: "nix.fallback-slow", Effective: effective, Expected: expected,
 			Sentence: fmt.Sprintf("with the desktop %s a build takes %s, the budget is %s", how, effective, expected)})
 	}
-	last := lastLine(string(out))
+	last := nixError(out)
 	return report.Diagnosis{Code: "nix.offline-build-failed", Effective: last, Sentence: fmt.Sprintf("with the desktop %s a build fails: %s", how, last)}
 }
 

@@ -25,11 +25,11 @@ func (p *Proof) whyNoBuild(ctx context.Context, res provider.Result, since strin
 	case said.has("is not allowed to connect to the Nix daemon"):
 		return p.notAllowed(ctx, said), true
 	case said.has("No space left on device", "disk full", "database or disk is full"):
-		full := said.after("error: ")
+		full := nixError(said)
 		return report.Diagnosis{Code: "builder.store-full", Effective: full, Sentence: "there is no space left where the build was sent: " + full}, true
 	case said.has("cannot connect to socket", "cannot connect to '/nix/var/nix/daemon-socket"):
 		return report.Diagnosis{Code: "nix.daemon-dead", Effective: "no answer",
-			Sentence: "the laptop's Nix daemon gives no answer: " + lastLine(string(said))}, true
+			Sentence: "the laptop's Nix daemon gives no answer: " + nixError(said)}, true
 	}
 	s, err := p.nixSettings(ctx, nixos.Laptop)
 	if err != nil {
@@ -50,7 +50,7 @@ func (p *Proof) whyNoBuild(ctx context.Context, res provider.Result, since strin
 }
 
 func (p *Proof) buildFailed(said words) report.Diagnosis {
-	last := lastLine(string(said))
+	last := nixError(said)
 	return report.Diagnosis{Code: "builder.build-failed", Effective: last, Sentence: "a build that had to run on the desktop failed: " + last}
 }
 
@@ -61,7 +61,7 @@ func (p *Proof) untrusted(ctx context.Context, said words) report.Diagnosis {
 		return p.distrusted(ctx, s, user)
 	}
 	return report.Diagnosis{Code: "builder.untrusted", Effective: "untrusted", Expected: user,
-		Sentence: fmt.Sprintf("%s is untrusted by the desktop's Nix, which refuses what the laptop sends: %s", user, lastLine(string(said)))}
+		Sentence: fmt.Sprintf("%s is untrusted by the desktop's Nix, which refuses what the laptop sends: %s", user, nixError(said))}
 }
 
 // notAllowed is the diagnosis of a daemon that does not talk to who builds
@@ -97,7 +97,7 @@ func (p *Proof) noBuilderFor(ctx context.Context, s NixSettings, said words) *re
 		return wrong
 	case said.has("bad machine specification", "while parsing machine specification"):
 		d := report.Diagnosis{Code: "builder.list-swallowed", Effective: oneLine(raw),
-			Sentence: fmt.Sprintf("the laptop's builders (%s) do not mean what they should: %s", oneLine(raw), said.after("machine specification"))}
+			Sentence: fmt.Sprintf("the laptop's builders (%s) do not mean what they should: %s", oneLine(raw), strings.TrimLeft(said.after("machine specification"), ": "))}
 		return &d
 	}
 	if d := p.whyNoBuilder(ctx, s, builders, raw); d != nil {

@@ -144,9 +144,10 @@ func (p *Proof) whyNoDaemon(ctx context.Context, status int, last string) report
 		}
 	}
 	families := unit["RestrictAddressFamilies"]
-	if f := strings.Fields(families); len(f) > 0 && slices.Contains(f, "AF_UNIX") == strings.HasPrefix(f[0], "~") {
+	denied, isDenyList := strings.CutPrefix(families, "~")
+	if families != "" && slices.Contains(strings.Fields(denied), "AF_UNIX") == isDenyList {
 		return p.blame(ctx, nixos.Desktop, "systemd.services.nix-serve.serviceConfig", report.Diagnosis{Code: "cache.daemon-unreachable", Effective: families, Expected: "AF_UNIX",
-			Sentence: fmt.Sprintf("%snix-serve may not open the Nix daemon's socket: its RestrictAddressFamilies is %q, without AF_UNIX", symptom, families)})
+			Sentence: fmt.Sprintf("%snix-serve may not open the Nix daemon's socket: its RestrictAddressFamilies is %q, and does not allow AF_UNIX", symptom, families)})
 	}
 	if state := p.Quiet(ctx, nixos.Desktop, "systemctl", "is-active", "nix-daemon.socket"); state != "active" && state != "" {
 		return report.Diagnosis{Code: "nix.daemon-dead", Effective: state, Expected: "active",

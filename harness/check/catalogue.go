@@ -49,7 +49,6 @@ var Catalogue = map[string]Entry{
 	"config.switch-failed":      {report.Evaluation, "read the units' journals in the evidence"},
 	"config.unit-failed":        {report.Evaluation, "systemctl status <unit>, and its journal in the evidence"},
 	"config.not-enabled":        {report.Evaluation, "enable services.offload-server and its NFS"},
-	"config.sudo-password":      {report.Evaluation, "allow sudo without a password for the administrator, or type it"},
 	"command.hangs":             {report.Content, "give every probe of the command a deadline (timeout(1))"},
 	"command.missing":           {report.Evaluation, "add the command to environment.systemPackages"},
 	// ssh

@@ -133,8 +133,9 @@ func (p *Proof) looseModes(ctx context.Context, a account, complaint string) (re
 		return report.Diagnosis{}, false
 	}
 	// Above the home, or gone by now.
-	d := strictModes(complaint, "bad ownership or modes", a.user)
-	return d, true
+	const has, want = "bad ownership or modes", "owned by root and writable by it alone"
+	return report.Diagnosis{Code: "ssh.strict-modes", Effective: has, Expected: want,
+		Sentence: fmt.Sprintf("the desktop's sshd rejects the keys of %s: %s has %s, it should be %s", a.user, complaint, has, want)}, true
 }
 
 // strictModes is the diagnosis of a file or folder that sshd rejects.

@@ -122,7 +122,7 @@ func (p *Proof) whyNoHit(ctx context.Context, path string, said words, asked []n
 		return report.Diagnosis{Code: "cache.nar-corrupt", Effective: got, Expected: want,
 			Sentence: fmt.Sprintf("the NAR the desktop serves has the hash %s, its narinfo promises %s: the desktop's store is damaged", got, want)}
 	case said.has("No space left on device", "database or disk is full"):
-		full := said.after("error: ")
+		full := nixError(said)
 		return report.Diagnosis{Code: "nix.store-full", Effective: full, Sentence: "there is no space left on the laptop for what comes from the cache: " + full}
 	}
 	return p.whyNotServed(ctx, s, path, said, asked)
@@ -164,6 +164,6 @@ func (p *Proof) whyNotServed(ctx context.Context, s NixSettings, path string, sa
 		return report.Diagnosis{Code: "cache.negative-cached", Effective: "no request", Expected: "GET " + narinfo,
 			Sentence: "the desktop's cache has the path, and had no request for it, GET " + narinfo + ": the laptop remembers that it was missing (narinfo-cache-negative-ttl)"}
 	}
-	last := lastLine(string(said))
+	last := nixError(said)
 	return report.Diagnosis{Code: "cache.not-used", Effective: last, Sentence: "the path did not come from the desktop's cache: " + last}
 }

@@ -184,3 +184,14 @@ func lastLine(text string) string {
 	}
 	return last
 }
+
+// nixError is what Nix says went wrong, on one line: its last "error:", up to the
+// first empty line.
+func nixError(said words) string {
+	i := strings.LastIndex(string(said), "error:")
+	if i < 0 {
+		return lastLine(string(said))
+	}
+	text, _, _ := strings.Cut(strings.TrimSpace(string(said)[i+len("error:"):]), "\n\n")
+	return oneLine(text)
+}

@@ -266,7 +266,7 @@ func Writable(s Share) Check {
 		}
 		nonce := newNonce()
 		name := ".offload-e2e-" + nonce
-		res, ok := p.Exec(ctx, nixos.Laptop, "timeout", "30", "bash", "-c", `echo "$1" >"$2"`, "write", nonce, path.Join(s.Mount, name))
+		res, ok := p.Exec(ctx, nixos.Laptop, "timeout", "110", "bash", "-c", `echo "$1" >"$2"`, "write", nonce, path.Join(s.Mount, name))
 		if !ok {
 			return
 		}
@@ -288,8 +288,8 @@ func (p *Proof) whyNoWrite(ctx context.Context, s Share, res provider.Result) re
 	said := words(res.Stderr)
 	d := report.Diagnosis{Code: "nfs.write-denied", Effective: lastLine(string(said)), Expected: "rw,no_root_squash"}
 	if res.ExitStatus == 124 || res.ExitStatus == 137 {
-		return report.Diagnosis{Code: "nfs.hangs", Effective: "over 30 s", Expected: "an answer",
-			Sentence: fmt.Sprintf("writing into %s takes over 30 s without an answer", s.Mount)}
+		return report.Diagnosis{Code: "nfs.hangs", Effective: "over 110 s", Expected: "an answer",
+			Sentence: fmt.Sprintf("writing into %s takes over 110 s without an answer", s.Mount)}
 	}
 	if said.has("No space left on device", "Disk quota exceeded") {
 		return report.Diagnosis{Code: "nfs.full", Effective: d.Effective, Sentence: fmt.Sprintf("there is no space left in the desktop's %s: %s", s.Export, d.Effective)}

@@ -107,6 +107,10 @@ func (p *Proof) whyClosed(ctx context.Context, svc Service, state PortState) rep
 		return p.unreachable()
 	case len(listening) == 0 && unit == "":
 		d.Sentence = fmt.Sprintf("the desktop's port %d is %s for the laptop, not open", svc.Port, state)
+	case len(listening) == 0 && strings.HasPrefix(unit, "active"):
+		d.Code, d.Effective, d.Expected = svc.Codes[Refused], "no listener", svc.Unit
+		d.Sentence = fmt.Sprintf("the desktop's port %d has no listener, although %s is %s", svc.Port, svc.Unit, unit)
+		p.journal(ctx, nixos.Desktop, svc.Unit)
 	case len(listening) == 0:
 		d.Code, d.Effective = svc.Codes[Refused], unit
 		d.Expected = "active"
