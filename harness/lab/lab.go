@@ -94,6 +94,9 @@ func (m *Machine) DialManagement(ctx context.Context) (net.Conn, error) {
 	return m.mgmt.DialContext(ctx, managementPort)
 }
 
+// Image is what the machines were booted from; the keys to enter them are in it.
+func (l *Lab) Image() *guest.Image { return l.options.Image }
+
 // Machines are both machines, the desktop first.
 func (l *Lab) Machines() []*Machine { return []*Machine{l.Desktop, l.Laptop} }
 
@@ -328,7 +331,7 @@ func Nonce() string {
 func (l *Lab) Close(ctx context.Context) error {
 	var errs []error
 	if l.provider != nil {
-		errs = append(errs, l.saveLogs(), l.provider.Close(ctx))
+		errs = append(errs, l.SaveLogs(), l.provider.Close(ctx))
 	}
 	if l.Internet != nil {
 		errs = append(errs, l.Internet.close())

@@ -10,8 +10,8 @@ import (
 	"offload-e2e/harness/provider/qemu"
 )
 
-// saveLogs keeps consoles and journals with the run's artifacts.
-func (l *Lab) saveLogs() error {
+// SaveLogs keeps consoles and journals with the run's artifacts.
+func (l *Lab) SaveLogs() error {
 	var errs []error
 	for name, m := range l.provider.Machines() {
 		for kind, open := range map[string]func(context.Context) (io.ReadCloser, error){"console": m.Logs, "journal": m.Journal} {

@@ -21,6 +21,14 @@ import (
 // runOptions are the flags of `run`, which `make e2e` sets from its variables.
 type runOptions struct {
 	config, provider, guest, keys, labels, report, keep string
+	// supervisor is a descriptor, where this process is a worker: worker.go.
+	supervisor int
+}
+
+// args are the options for a worker.
+func (o runOptions) args() []string {
+	return []string{"run", "--config=" + o.config, "--provider=" + o.provider, "--guest=" + o.guest, "--keys=" + o.keys,
+		"--labels=" + o.labels, "--report=" + o.report, "--keep=" + o.keep}
 }
 
 // choice checks a flag that takes one of a few words.
@@ -69,7 +77,14 @@ takes the desktop away in every way. The verdict is its exit status.`,
 			if err := o.supported(); err != nil {
 				return err
 			}
-			return p.run(c.Context(), o, c.OutOrStdout())
+			// A lab that may stay up needs a process that stays with it.
+			switch {
+			case o.keep == "never":
+				return p.run(c.Context(), o, nil, c.OutOrStdout())
+			case o.supervisor == 0:
+				return p.superviseSelf(c.Context(), o.args(), c.OutOrStdout(), c.ErrOrStderr())
+			}
+			return p.run(c.Context(), o, attach(o.supervisor, p.workerLog()), c.OutOrStdout())
 		},
 	}
 	f := c.Flags()
@@ -79,13 +94,19 @@ takes the desktop away in every way. The verdict is its exit status.`,
 	f.StringVar(&o.keys, "keys", "exchange", "exchange: the laptop is told the desktop's new cache key; config: only keys in the configuration count")
 	f.StringVar(&o.labels, "labels", "", "which parts to run, as a Ginkgo label filter: phase1 || phase2, !fallback")
 	f.StringVar(&o.report, "report", p.reports(), "the folder of reports")
-	f.StringVar(&o.keep, "keep", "never", "leave the machines up afterwards: never, failure, always")
+	f.StringVar(&o.keep, "keep", "never", "leave the machines up afterwards, to be entered with ssh and ended with down: never, failure, always")
+	addSupervisorFlag(c, &o.supervisor)
 	return c
 }
 
-// run is a whole run: its report is written whatever becomes of it.
-func (p *paths) run(ctx context.Context, o runOptions, out io.Writer) error {
-	held, err := p.hold("run")
+// run is a whole run: its report is written whatever becomes of it. With a
+// supervisor, its lab may stay up.
+func (p *paths) run(ctx context.Context, o runOptions, s *supervisor, out io.Writer) error {
+	verb := "run"
+	if s != nil {
+		verb += " --keep=" + o.keep
+	}
+	held, err := p.hold(verb)
 	if err != nil {
 		return err
 	}
@@ -100,7 +121,8 @@ func (p *paths) run(ctx context.Context, o runOptions, out io.Writer) error {
 		Command: o.again(p), Harness: version()})
 	look := report.LookOf(out, os.Getenv)
 	progress := report.NewProgress(out, look)
-	counts, runErr := p.walk(ctx, o, held.dir, dir, recorder, progress)
+	lab, counts, runErr := p.walk(ctx, o, held.dir, dir, recorder, progress)
+	defer func() { _ = lab.close(ctx) }()
 	progress.Close()
 	if runErr != nil {
 		e := explain(runErr)
@@ -114,30 +136,38 @@ func (p *paths) run(ctx context.Context, o runOptions, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "%d passed, %d failed, %d skipped\n", counts.passed, counts.failed, counts.skipped)
+	err = nil
 	switch {
 	case runErr != nil:
-		return exitStatus(explain(runErr).Exit)
+		err = exitStatus(explain(runErr).Exit)
 	case result.Verdict == report.Fail:
-		return exitStatus(exitBroken)
+		err = exitStatus(exitBroken)
 	case result.Verdict == report.Error:
-		return exitStatus(exitInfra)
+		err = exitStatus(exitInfra)
 	}
-	return nil
+	if lab == nil {
+		return err
+	}
+	return p.stay(ctx, s, lab, err, out)
 }
 
-// walk opens the run and runs the suites on it; the lab is gone when it returns.
-func (p *paths) walk(ctx context.Context, o runOptions, state, dir string, recorder *report.Recorder, progress *report.Progress) (c counts, err error) {
-	r, err := e2e.Open(ctx, p.openOptions(o, state, dir, recorder, progress))
+// walk opens the run and runs the suites on it. The lab is gone when it returns,
+// or is returned where it is to stay up.
+func (p *paths) walk(ctx context.Context, o runOptions, state, dir string, recorder *report.Recorder, progress *report.Progress) (*openLab, counts, error) {
+	l, err := p.openLab(ctx, o, "run", state, dir, recorder, progress)
 	if err != nil {
-		return c, err
+		return nil, counts{}, err
 	}
-	defer func() {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-		defer cancel()
-		err = errors.Join(err, r.Close(closing, dir))
-	}()
-	c, err = runSuites(ctx, r, o.labels, filepath.Join(dir, "ginkgo.log"))
-	return c, err
+	c, err := runSuites(ctx, l.run, o.labels, filepath.Join(dir, "ginkgo.log"))
+	if ctx.Err() != nil || !o.keeps(err, recorder.Report().Verdict) {
+		return nil, c, errors.Join(err, l.close(ctx))
+	}
+	return l, c, errors.Join(err, l.gather(ctx))
+}
+
+// keeps reports whether the lab is to stay up after a run with an outcome.
+func (o runOptions) keeps(err error, verdict report.Verdict) bool {
+	return o.keep == "always" || o.keep == "failure" && (err != nil || verdict != report.Pass)
 }
 
 // openOptions are what a run is opened with.

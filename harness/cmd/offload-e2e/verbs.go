@@ -11,6 +11,9 @@ func verbs(p *paths) []*cobra.Command {
 		newReportCommand(p),
 		newNixBinCommand(p),
 		newRunCommand(p),
+		newUpCommand(p),
+		newSSHCommand(p),
+		newDownCommand(p),
 		newGateCommand(p),
 		newCountTestsCommand(),
 	}
