@@ -64,7 +64,7 @@ func (d *dhcp) answer(m *dhcpv4.DHCPv4) *dhcpv4.DHCPv4 {
 		d.log.Warn("DHCP from a machine that is not in the configuration", "mac", m.ClientHWAddr.String())
 		return nil
 	}
-	kind := dhcpv4.MessageTypeNone
+	var kind dhcpv4.MessageType
 	switch m.MessageType() {
 	case dhcpv4.MessageTypeDiscover:
 		kind = dhcpv4.MessageTypeOffer

@@ -178,7 +178,7 @@ func TestRecorded(t *testing.T) {
 			h := nixserve.Recorded(tt.handler, time.Minute, func(a nixserve.Access) { got = a })
 			func() {
 				defer func() {
-					if r := recover(); r != nil && r != http.ErrAbortHandler {
+					if r := recover(); r != nil && r != any(http.ErrAbortHandler) {
 						panic(r)
 					}
 				}()

@@ -272,11 +272,10 @@ func TestSwitchCutOff(t *testing.T) {
 	cut := &state{Switcher: s, new: c, old: s.current()}
 	// Registering is where it ends: paths are there that Nix does not know.
 	m.fails["sh -c"] = "killed"
-	top, err := cut.realise(context.Background())
-	if err == nil {
+	if _, err := cut.realise(context.Background()); err == nil {
 		t.Fatal("registering did not fail")
 	}
-	top = filepath.Join("/nix/store", filepath.Base(m.readlink(switchRoot)))
+	top := filepath.Join("/nix/store", filepath.Base(m.readlink(switchRoot)))
 	cut.activate(context.Background(), top)
 	clear(m.fails)
 	if !m.exists("/etc/new") || !m.exists("/etc/systemd/system/new.service") {

@@ -244,8 +244,10 @@ func TestDeathIsNoticed(t *testing.T) {
 	if err := m.PowerOn(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if got := l.last(t, "desktop").boots; got != 2 {
-		t.Errorf("boots of the disk: %d, want 2", got)
+	// What was written and not flushed may be lost with QEMU, as with a real
+	// machine's power: this boot is the disk's first or second.
+	if got := l.last(t, "desktop").boots; got != 1 && got != 2 {
+		t.Errorf("boots of the disk: %d, want 1 or 2", got)
 	}
 }
 

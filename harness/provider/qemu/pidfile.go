@@ -120,7 +120,7 @@ func startTime(pid int) (uint64, error) {
 	// Field 2 is the program's name in parentheses and may hold anything.
 	after := b[bytes.LastIndexByte(b, ')')+1:]
 	fields := strings.Fields(string(after))
-	const state, start = 3 - 3, 22 - 3
+	const state, start = 0, 22 - 3 // fields 3 and 22, counted from 3
 	if len(fields) <= start {
 		return 0, fmt.Errorf("/proc/%d/stat has only %d fields", pid, len(fields)+2)
 	}
