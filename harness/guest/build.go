@@ -24,13 +24,19 @@ import (
 // is either whole or absent.
 func (s *Store) build(ctx context.Context, recipe *Recipe, id, dir string) (err error) {
 	// What earlier builds of this image left when they were killed; the lock is ours.
-	if old, _ := filepath.Glob(dir + ".building-*"); old != nil {
-		for _, o := range old {
-			s.say("removing what a build that was cut off left: %s", filepath.Base(o))
-			os.RemoveAll(o)
+	entries, err := os.ReadDir(filepath.Dir(dir))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), id+".building-") {
+			s.say("removing what a build that was cut off left: %s", e.Name())
+			if err := os.RemoveAll(filepath.Join(filepath.Dir(dir), e.Name())); err != nil {
+				return err
+			}
 		}
 	}
-	tmp, err := os.MkdirTemp(s.Dir, id+".building-")
+	tmp, err := os.MkdirTemp(filepath.Dir(dir), id+".building-")
 	if err != nil {
 		return err
 	}
@@ -62,7 +68,7 @@ func (s *Store) build(ctx context.Context, recipe *Recipe, id, dir string) (err 
 	}
 	versions, err := readVersions(filepath.Join(out, "versions"))
 	if err != nil {
-		return err
+		return fmt.Errorf("read what was installed: %w", err)
 	}
 	if err := errors.Join(os.Remove(raw), writeNixWrappers(filepath.Join(out, "nix"))); err != nil {
 		return err
@@ -128,10 +134,14 @@ func (s *Store) bootstrap(ctx context.Context, recipe *Recipe, seed, out, raw st
 	pw.Close()
 	last := <-tail
 	if ctx.Err() != nil {
+		if cmd.Process != nil {
+			// What of its children did not end with it must not write any more.
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		}
 		return context.Cause(ctx)
 	}
 	if errors.Is(err, exec.ErrNotFound) {
-		return fmt.Errorf("mmdebstrap is not installed: run `make setup`")
+		return fmt.Errorf("mmdebstrap is not installed: run `make setup`: %w", err)
 	}
 	if err != nil {
 		return fmt.Errorf("mmdebstrap: %w; its last lines:\n%s", err, last)
@@ -234,7 +244,11 @@ func run(ctx context.Context, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Run(); err != nil {
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w: %s", name, err, strings.TrimSpace(out.String()))
 	}
 	return nil

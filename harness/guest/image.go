@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -66,6 +68,9 @@ func open(dir string) (*Image, error) {
 	if err := json.Unmarshal(text, &img.Manifest); err != nil {
 		return nil, fmt.Errorf("its manifest does not parse: %w", err)
 	}
+	if id := filepath.Base(dir); img.ID != id && len(img.Files) > 0 {
+		return nil, fmt.Errorf("it is another image: its manifest says %s", img.ID)
+	}
 	if err := checkFiles(dir, img.Files); err != nil {
 		return nil, err
 	}
@@ -81,7 +86,10 @@ func checkFiles(dir string, files map[string]string) error {
 	for name, want := range files {
 		wg.Go(func() {
 			got, err := digest(filepath.Join(dir, name))
-			if err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				// Not wrapped: the image itself is there.
+				errs <- fmt.Errorf("%s is missing", name)
+			} else if err != nil {
 				errs <- fmt.Errorf("%s: %w", name, err)
 			} else if got != want {
 				errs <- fmt.Errorf("%s is damaged: its SHA-256 is %.12s…, the manifest says %.12s…", name, got, want)
@@ -94,6 +102,7 @@ func checkFiles(dir string, files map[string]string) error {
 	for err := range errs {
 		all = append(all, err)
 	}
+	slices.SortFunc(all, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(all...)
 }
 

@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -31,6 +33,11 @@ type Recipe struct {
 
 // LoadRecipe reads the recipe in dir. Unknown keys are errors with their line.
 func LoadRecipe(dir string) (*Recipe, error) {
+	// mmdebstrap's hooks run in a folder of their own.
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("read recipe: %w", err)
+	}
 	path := filepath.Join(dir, "recipe.yaml")
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -39,19 +46,41 @@ func LoadRecipe(dir string) (*Recipe, error) {
 	r := &Recipe{dir: dir}
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	dec.KnownFields(true)
-	if err := dec.Decode(r); err != nil {
+	if err := dec.Decode(r); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("read recipe %s: %w", path, err)
 	}
 	if r.Suite == "" || r.DiskMiB <= 0 || len(r.Packages) == 0 {
 		return nil, fmt.Errorf("read recipe %s: suite, diskMiB and packages must be set", path)
 	}
-	for _, name := range []string{"rootfs", "customize.sh"} {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+	if !suiteRE.MatchString(r.Suite) {
+		return nil, fmt.Errorf("read recipe %s: suite %q is no name of a Debian release", path, r.Suite)
+	}
+	for _, p := range r.Packages {
+		if !packageRE.MatchString(p) {
+			return nil, fmt.Errorf("read recipe %s: %q is no name of a Debian package", path, p)
+		}
+	}
+	if strings.ContainsAny(strings.TrimSpace(r.Append), "\n\x00") {
+		return nil, fmt.Errorf("read recipe %s: append must be one line", path)
+	}
+	for name, folder := range map[string]bool{"rootfs": true, "customize.sh": false} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
 			return nil, fmt.Errorf("read recipe: %w", err)
+		}
+		if info.IsDir() != folder {
+			return nil, fmt.Errorf("read recipe %s: rootfs must be a folder beside it, customize.sh a file", path)
 		}
 	}
 	return r, nil
 }
+
+// Names as Debian's policy has them (section 5.6.7), so that none is read as
+// something else by mmdebstrap.
+var (
+	packageRE = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
+	suiteRE   = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
+)
 
 // formatVersion changes when Build makes something else of the same recipe.
 const formatVersion = "2"

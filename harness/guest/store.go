@@ -35,10 +35,13 @@ func (s *Store) Get(ctx context.Context, recipe *Recipe) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	dir, err := s.path(id)
+	if err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("keep guest images: %w", err)
 	}
-	dir := filepath.Join(s.Dir, id)
 	unlock, err := s.lock(ctx, dir+".lock")
 	if err != nil {
 		return nil, err
@@ -69,7 +72,20 @@ func (s *Store) Find(recipe *Recipe) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return open(filepath.Join(s.Dir, id))
+	dir, err := s.path(id)
+	if err != nil {
+		return nil, err
+	}
+	return open(dir)
+}
+
+// path is the folder of an image, absolute: programs run in other folders use it.
+func (s *Store) path(id string) (string, error) {
+	dir, err := filepath.Abs(filepath.Join(s.Dir, id))
+	if err != nil {
+		return "", fmt.Errorf("keep guest images: %w", err)
+	}
+	return dir, nil
 }
 
 // lock takes an exclusive flock(2) on path, saying so when it has to wait.
