@@ -2,6 +2,7 @@ package check
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -105,6 +106,9 @@ func (b *Builder) place(uri string) error {
 		uri = "ssh://" + uri
 	}
 	u, err := url.Parse(uri)
+	if err == nil && u.Scheme == "" {
+		err = errors.New("its store URI has no scheme")
+	}
 	if err != nil {
 		return fmt.Errorf("builder %q: %w", uri, err)
 	}

@@ -44,6 +44,7 @@ func TestParseBuilders(t *testing.T) {
 		{name: "negative speed", text: "a x - 1 -1", err: "speed factor"},
 		{name: "host key", text: "a x - 1 1 - - ssh-ed25519", err: "base64"},
 		{name: "no URI", text: "- x86_64-linux", err: "no store URI"},
+		{name: "no scheme", text: "/://", err: "no scheme"},
 		{name: "no URI at all", text: "ssh://%zz", err: "builder"},
 	}
 	for _, tt := range tests {

@@ -130,19 +130,25 @@ func (p *Proof) unaskable(ctx context.Context, s NixSettings) *report.Diagnosis 
 		return &report.Diagnosis{Code: "cache.not-configured", Effective: raw, Expected: p.cacheURL(),
 			Sentence: fmt.Sprintf("the laptop's substituters are %q, without the desktop's cache %s", raw, p.cacheURL())}
 	}
-	sub := subs[i]
-	d := report.Diagnosis{Effective: sub.Raw, Expected: p.cacheURL()}
-	switch {
-	case sub.Scheme == "https" && !p.speaksTLS(ctx):
-		d.Code = "cache.scheme"
-		d.Sentence = fmt.Sprintf("the laptop speaks TLS (%s) to the desktop's cache, which speaks plain HTTP (%s)", sub.Raw, p.cacheURL())
-	case sub.Scheme == "http" && sub.port() != fmt.Sprint(p.CachePort()):
-		d.Code = "cache.wrong-port"
-		d.Sentence = fmt.Sprintf("the laptop looks for the desktop's cache at %s, it listens at %s", sub.Raw, p.cacheURL())
-	default:
-		return nil
+	// An entry that cannot work is a defect also where another one does: each query
+	// waits for it.
+	for _, sub := range subs {
+		if !sub.Local(p.lan()) {
+			continue
+		}
+		d := report.Diagnosis{Effective: sub.Raw, Expected: p.cacheURL()}
+		switch {
+		case sub.Scheme == "https" && !p.speaksTLS(ctx):
+			d.Code = "cache.scheme"
+			d.Sentence = fmt.Sprintf("the laptop speaks TLS (%s) to the desktop's cache, which speaks plain HTTP (%s)", sub.Raw, p.cacheURL())
+			return &d
+		case sub.Scheme == "http" && sub.port() != fmt.Sprint(p.CachePort()):
+			d.Code = "cache.wrong-port"
+			d.Sentence = fmt.Sprintf("the laptop looks for the desktop's cache at %s, it listens at %s", sub.Raw, p.cacheURL())
+			return &d
+		}
 	}
-	return &d
+	return nil
 }
 
 // desktopCache finds the desktop's cache among the laptop's substituters, -1 where

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/nix-community/go-nix/pkg/narinfo"
@@ -78,18 +79,31 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+// defaults are the settings of a real Nix.
+var defaults = sync.OnceValues(func() (map[string]json.RawMessage, error) {
+	text, err := os.ReadFile("testdata/nix/config-show.json")
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]json.RawMessage{}
+	return all, json.Unmarshal(text, &all)
+})
+
 // settings lets a machine's Nix show its settings: real output, with some changed.
 func (w *world) settings(f *fake, changed *map[string]any) {
 	f.does("nix --extra-experimental-features nix-command config show --json", func([]string) provider.Result {
-		all := map[string]map[string]any{}
-		if err := json.Unmarshal([]byte(recorded(w.t, "nix/config-show.json")), &all); err != nil {
+		all, err := defaults()
+		if err != nil {
 			w.t.Fatal(err)
 		}
+		all = maps.Clone(all)
 		for name, value := range *changed {
 			if all[name] == nil {
 				w.t.Fatalf("Nix has no setting %s", name)
 			}
-			all[name]["value"] = value
+			if all[name], err = json.Marshal(map[string]any{"value": value, "aliases": []string{}}); err != nil {
+				w.t.Fatal(err)
+			}
 		}
 		text, err := json.Marshal(all)
 		if err != nil {
