@@ -32,19 +32,10 @@ func (b *Bench) BuilderHome() string {
 	return "/var/lib/nix-builder"
 }
 
-// BuilderKeyPath is the laptop's private key for the builder: what the client's
-// module says, else what its builders say, else where users are told to put it.
-func (b *Bench) BuilderKeyPath() string {
-	usual := "/etc/nix/builder_key"
-	for _, configured := range b.configuredBuilders() {
-		if configured.Key != "" {
-			usual = configured.Key
-			break
-		}
-	}
-	return declared(b.Client, "services.laptop-offload-client.builderKeyPath",
-		declared(b.Client, "services.laptop-builder-client.builderKeyPath", usual))
-}
+// BuilderKeyPath is where phase 2 makes the laptop's private key for the builder, a
+// fixed point of the contract. What the builders name is another matter: where it
+// differs, the key they name has to be there too (BuilderKeyExists).
+func (b *Bench) BuilderKeyPath() string { return "/etc/nix/builder_key" }
 
 // configuredBuilders are the builders in the laptop's configuration, whether they
 // took effect or not.

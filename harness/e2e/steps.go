@@ -108,7 +108,7 @@ func (r *Run) Proofs() []check.Check {
 		all = append(all, check.Exported(share))
 	}
 	all = append(all, check.CacheKeyFiles(), check.CacheInfo(), check.CacheSignature(), check.BuilderHomeModes(),
-		check.BuilderKey(), check.Ping(), check.BuildersConfigured(), check.BuilderUserExists(), check.Addresses(), check.TrustedKeys(),
+		check.BuilderKey(), check.Ping(), check.BuildersConfigured(), check.BuilderUserExists(), check.BuilderKeyExists(), check.Addresses(), check.TrustedKeys(),
 		check.Substituters(), check.OfflineSettings(), check.BootSafe(), check.AuthorizedKey(), check.Login(), check.NixOnPath(),
 		check.RemoteBuild(), check.CacheHit())
 	for _, share := range check.Shares {

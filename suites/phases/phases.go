@@ -60,6 +60,7 @@ func laptop(s proofs.Suite) {
 		s.Switches(nixos.Laptop)
 		s.Proves(check.BuildersConfigured())
 		s.Proves(check.BuilderUserExists())
+		s.Proves(check.BuilderKeyExists())
 		s.Proves(check.Addresses())
 		s.Proves(check.TrustedKeys())
 		s.Proves(check.Substituters())
