@@ -166,7 +166,7 @@ func (s *Store) follow(r io.Reader) string {
 			s.say("  %s", text)
 		}
 	}
-	io.Copy(io.Discard, r)
+	_, _ = io.Copy(io.Discard, r)
 	return strings.Join(last, "\n")
 }
 
