@@ -30,7 +30,7 @@ func healthy() []Check {
 	said := new(Said)
 	checks := []Check{
 		Evaluated(nixos.Desktop), Evaluated(nixos.Laptop), ServerEnabled(), Sudo("cypher"), BuilderTrusted(), DesktopSandbox(),
-		BuildersConfigured(), BuilderUserExists(), Addresses(), TrustedKeys(), Substituters(), OfflineSettings(), BootSafe(),
+		BuildersConfigured(), BuilderUserExists(), BuilderKeyExists(), Addresses(), TrustedKeys(), Substituters(), OfflineSettings(), BootSafe(),
 		Ping(), BuilderKey(), BuilderHomeModes(), AuthorizedKey(), Login(), LoginDenied(), NixOnPath(),
 		CacheKeyFiles(), CacheInfo(), CacheSignature(), CacheHit(), RemoteBuild(), BuildAs("cypher"), BuildNeeding("kvm"), Resumed("unplugged"), Remounted("powered off"),
 		Typed(UserCommand{Name: "offload-status", Role: nixos.Laptop, Deadline: time.Minute}, said),
@@ -191,6 +191,22 @@ func TestHostKeyOfBuilder(t *testing.T) {
 	}
 	if !w.laptop.was("-i "+keyPath+" -o UserKnownHostsFile="+hostKeyFile) || !w.laptop.was(" nix-builder@192.168.15.7 -- ") {
 		t.Errorf("ssh was not asked to use it: %q", w.laptop.asked)
+	}
+}
+
+// A remote build has an input that the laptop made itself, where it can.
+func TestRemoteBuildInput(t *testing.T) {
+	w := newWorld(t)
+	if f := w.bench.Run(t.Context(), RemoteBuild()); f.State != report.Holds {
+		t.Fatalf("%s: %+v", f.State, f.Diagnosis)
+	}
+	if !w.laptop.was("--max-jobs 1 --option builders  --option substitute false") || !w.laptop.was("input = derivation") {
+		t.Errorf("there is no input: %q", w.laptop.asked)
+	}
+	w = newWorld(t)
+	w.laptop.on("timeout * nix-build * --max-jobs 1 *", said(1, "error: no\n"))
+	if f := w.bench.Run(t.Context(), RemoteBuild()); f.State != report.Holds || w.laptop.was("input = derivation") {
+		t.Errorf("a laptop that cannot build by itself still builds remotely: %s %+v", f.State, f.Diagnosis)
 	}
 }
 

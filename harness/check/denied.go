@@ -40,13 +40,25 @@ func named(line string) string {
 	return fingerprint(line) + " (" + comment + ")"
 }
 
-// keyInUse is the private key ssh offers: the builder's own, else ssh's first.
+// keyInUse is the private key ssh offers: the builder's own, else the first of
+// ssh's that there is.
 func (p *Proof) keyInUse(ctx context.Context, b Builder) string {
 	if b.Key != "" {
 		return b.Key
 	}
-	if file := p.sshConfig(ctx, b)["identityfile"]; file != "" {
-		return strings.Replace(file, "~", "/root", 1)
+	var files []string
+	for file := range strings.Lines(p.sshConfig(ctx, b)["identityfile"]) {
+		file = strings.TrimSpace(file)
+		if rest, ok := strings.CutPrefix(file, "~/"); ok {
+			file = "/root/" + rest
+		}
+		if p.Quiet(ctx, nixos.Laptop, "stat", "-L", "-c", "%a %U", file) != "" {
+			return file
+		}
+		files = append(files, file)
+	}
+	if len(files) > 0 {
+		return files[0]
 	}
 	return p.BuilderKeyPath()
 }

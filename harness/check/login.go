@@ -59,15 +59,17 @@ func (p *Proof) login(ctx context.Context, b Builder, command ...string) (provid
 }
 
 // sshConfig is ssh's configuration of root on the laptop for a builder, by lower
-// case keyword (ssh -G, ssh(1)).
+// case keyword (ssh -G, ssh(1)). Keys that may be given more than once are parted by
+// newlines.
 func (p *Proof) sshConfig(ctx context.Context, b Builder) map[string]string {
 	argv := append([]string{"env", "HOME=/root", "ssh", "-G"}, b.sshOptions()...)
 	config := map[string]string{}
 	for line := range strings.Lines(p.Quiet(ctx, nixos.Laptop, append(argv, b.Destination())...)) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if _, has := config[key]; !has {
-			config[key] = value
+		if had, has := config[key]; has {
+			value = had + "\n" + value
 		}
+		config[key] = value
 	}
 	return config
 }

@@ -141,7 +141,15 @@ func loginCases() []broken {
 			w.laptop.on("ssh-keygen -y *", said(255, "Load key \""+keyPath+"\": error in libcrypto\n"))
 		})},
 		{name: "no key file", check: Login(), code: "keys.missing", change: as("denied", func(w *world) { w.laptop.on("stat -L *", said(1, "stat: No such file\n")) })},
-		{name: "another key file", check: Login(), code: "keys.missing", says: []string{"/root/.ssh/id_ed25519"}, change: func(w *world) {
+		{name: "one of ssh's own keys", check: Login(), code: "keys.passphrase", says: []string{"/root/.ssh/id_ed25519"}, change: func(w *world) {
+			w.machines("ssh://nix-builder@192.168.15.7\n")
+			as("encrypted", config("hostname 192.168.15.7\nidentityfile ~/.ssh/id_rsa\nidentityfile ~/.ssh/id_ed25519\n"), func(w *world) {
+				w.laptop.on("stat -L *", said(1, "stat: No such file\n"))
+				w.laptop.on("stat -L *id_ed25519", out("600 root\n"))
+				w.laptop.on("ssh-keygen -y *", said(255, "Load key: incorrect passphrase supplied to decrypt private key\n"))
+			})(w)
+		}},
+		{name: "another key file", check: Login(), code: "keys.missing", says: []string{"/root/.ssh/id_ed25519", "/etc/nix/builder_key"}, change: func(w *world) {
 			w.machines("ssh://nix-builder@192.168.15.7\n")
 			as("denied", config("hostname 192.168.15.7\nidentityfile ~/.ssh/id_ed25519\nidentityfile ~/.ssh/id_rsa\n"), func(w *world) {
 				w.laptop.on("stat -L *", said(1, "stat: No such file\n"))

@@ -226,22 +226,31 @@ func TestBuilderKeyPath(t *testing.T) {
 		return func(b *Bench) { b.Client.Declared = map[string]json.RawMessage{name: json.RawMessage(value)} }
 	}
 	for want, change := range map[string]func(*Bench){
-		"/etc/nix/builder_key": func(b *Bench) { b.Client.Machines = nil },
+		"/etc/nix/builder_key": func(b *Bench) { text := "ssh://a x /elsewhere"; b.Client.Machines = &text },
 		"/declared":            declare("services.laptop-offload-client.builderKeyPath", `"/declared"`),
 		"/other":               declare("services.laptop-builder-client.builderKeyPath", `"/other"`),
-		"/in/list": func(b *Bench) {
-			b.Client.Machines = nil
-			b.Client.NixConf = map[string]any{"builders": []any{"ssh://a x /in/list", 1}}
-		},
-		"/in/text": func(b *Bench) {
-			b.Client.Machines = nil
-			b.Client.NixConf = map[string]any{"builders": "ssh://a - - ; ssh://b x /in/text"}
-		},
 	} {
 		b := newWorld(t).bench
 		change(b)
 		if got := b.BuilderKeyPath(); got != want {
 			t.Errorf("the key is %s, want %s", got, want)
+		}
+	}
+}
+
+func TestConfiguredBuilders(t *testing.T) {
+	text := "ssh://c"
+	for want, c := range map[string]nixos.Configuration{
+		"a b c": {NixConf: map[string]any{"builders": []any{"ssh://a x", 1, "ssh://b"}}, Machines: &text},
+		"a b":   {NixConf: map[string]any{"builders": "ssh://a - - ; ssh://b x /in/text"}},
+		"":      {},
+	} {
+		var hosts []string
+		for _, b := range (&Bench{Client: &c}).configuredBuilders() {
+			hosts = append(hosts, b.Host)
+		}
+		if got := strings.Join(hosts, " "); got != want {
+			t.Errorf("configured are %q, want %q", got, want)
 		}
 	}
 }

@@ -44,6 +44,10 @@ func settingCases() []broken {
 		{name: "S10 builder user", check: BuilderUserExists(), code: "builder.user-unknown", says: []string{"builder"},
 			change: func(w *world) { w.machines("ssh://builder@192.168.15.7 x86_64-linux - 4\n") }},
 
+		{name: "builders name a key nobody made", check: BuilderKeyExists(), code: "keys.missing", says: []string{"/etc/nix/other_key"}, change: func(w *world) {
+			w.machines("ssh://nix-builder@192.168.15.7 x86_64-linux /etc/nix/other_key 4\n")
+			w.laptop.on("test -s /etc/nix/other_key", said(1, ""))
+		}},
 		{name: "wrong address of the builder", check: Addresses(), code: "network.wrong-desktop-address", says: []string{"builder"},
 			change: func(w *world) { w.laptop.on("env HOME=/root ssh -G *", out("hostname 192.168.15.8\n")) }},
 		{name: "wrong address of the substituter", check: Addresses(), code: "network.wrong-desktop-address", says: []string{"substituter"},
@@ -144,8 +148,8 @@ func holding() []broken {
 			w.bench.Client.Fstab[0].Device = "desktop:/nix/store"
 			laptop("substituters", []string{"http://10.1.1.1:5000"})(w)
 		}},
-		{name: "fields of a module with no options", check: BuilderKey(), change: func(w *world) {
-			w.machines("ssh://nix-builder@192.168.15.7 x86_64-linux /root/.ssh/builder 4\n")
+		{name: "a key elsewhere", check: BuilderKey(), change: func(w *world) {
+			w.bench.Client.Declared = map[string]json.RawMessage{"services.laptop-builder-client.builderKeyPath": json.RawMessage(`"/root/.ssh/builder"`)}
 			for _, a := range []string{"stat -L -c %a %U ", "ssh-keygen -y -P  -f ", "cat "} {
 				text := map[bool]string{true: "400 root\n", false: w.public}[a[:4] == "stat"]
 				w.laptop.on(a+"/root/.ssh/builder", out(text))

@@ -171,6 +171,7 @@ func (w *world) laptopAnswers() {
 	l.on("journalctl *", out(""))
 	// keys and logins
 	l.on("env HOME=/root ssh -G *", out("user nix-builder\nhostname 192.168.15.7\nidentityfile "+keyPath+"\nstricthostkeychecking accept-new\nuserknownhostsfile /var/lib/nix-offload-client/known_hosts\ncontrolpath /root/.ssh/sockets/%C\n"))
+	l.on("test -s "+keyPath, out(""))
 	l.on("stat -L -c %a %U "+keyPath, out("600 root\n"))
 	l.on("ssh-keygen -y -P  -f "+keyPath, out(w.public+"\n"))
 	l.on("cat "+keyPath+".pub", out(w.public+"\n"))
