@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"offload-e2e/harness/e2e"
@@ -17,6 +18,7 @@ const closeTimeout = time.Minute
 type openLab struct {
 	run     *e2e.Run
 	control *control
+	state   string // the lab's folder
 	dir     string // of its logs
 	stays   bool   // what is done by hand from now on is no evidence of the run's
 	closed  bool
@@ -30,6 +32,8 @@ func (l *openLab) close(ctx context.Context) error {
 	l.closed = true
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
+	// First, so that who is thrown out can be told why.
+	_ = os.Remove(labFilePath(l.state))
 	l.control.Close()
 	if l.stays {
 		return l.run.Lab.Close(closing)

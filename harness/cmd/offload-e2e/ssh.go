@@ -63,6 +63,9 @@ func (p *paths) enter(ctx context.Context, name string, command []string, tty bo
 	var gone *goneError
 	switch {
 	case errors.As(err, &gone):
+		if _, err := p.findLab(); err != nil {
+			return &userError{Heading: "The lab is gone", Sentence: "It was taken down, or its process was killed.", WayOut: "Bring another up: " + p.command("up"), Cause: gone}
+		}
 		return &userError{Heading: "The " + name + " cannot be reached", Sentence: gone.Error(),
 			WayOut: "It may be off or booting; its console is in " + l.Report + ".\nTake the lab down and bring another up: " + p.command("down") + " && " + p.command("up"), Cause: err}
 	case err != nil:

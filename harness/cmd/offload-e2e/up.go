@@ -104,7 +104,7 @@ func (p *paths) openLab(ctx context.Context, o runOptions, verb, state, dir stri
 	if err != nil {
 		return nil, err
 	}
-	l := &openLab{run: r, dir: dir}
+	l := &openLab{run: r, state: state, dir: dir}
 	if l.control, err = expose(state, verb, o.config, dir, r); err != nil {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 		defer cancel()
