@@ -179,8 +179,8 @@ func (e *examination) builders(ctx context.Context) []condition {
 	}
 	if e.image == nil {
 		if _, err := output(ctx, "unshare", e.unshareFlags()...); err != nil {
-			return one("image tools", state, "this machine lets nobody mount, as a container without privileges: "+err.Error(),
-				"Start the container with --privileged, or run outside of it.")
+			return one("image tools", state, "this machine lets us mount nothing, as in a container without privileges: "+err.Error(),
+				"Start a container with --privileged; on Ubuntu, as a user: sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0")
 		}
 	}
 	return one("image tools", stateOK, "mmdebstrap, mke2fs", "")
