@@ -33,7 +33,7 @@ type machine struct {
 }
 
 const (
-	debianPasswd = "root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\nsshd:x:998:65534::/run/sshd:/usr/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+	debianPasswd = "root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\nsshd:x:998:65534::/run/sshd:/usr/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\nnixbld1:x:30001:999::/:/bin/false\nnixbld2:x:30002:999::/:/bin/false\n"
 	debianGroup  = "root:x:0:\nadm:x:4:\nusers:x:100:\nnixbld:x:999:nixbld1,nixbld2\nshadow:x:42:\nnogroup:x:65534:\n"
 	debianShadow = "root::20000:0:99999:7:::\ndaemon:*:20000:0:99999:7:::\nsshd:!*:20000::::::\nnobody:*:20000:0:99999:7:::\n"
 )

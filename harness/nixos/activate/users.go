@@ -62,7 +62,7 @@ func (s *state) users(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("user %s: %w", name, err))
 		}
 	}
-	s.members(group, want, had)
+	s.members(group, passwd, want, had)
 	errs = append(errs, s.save(passwd), s.save(group), s.save(shadow))
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		if err := s.home(passwd, name, want[name]); err != nil {
@@ -109,8 +109,10 @@ func (s *state) group(t *table, name string, g nixos.Group) {
 }
 
 // members sets who is in each group the configuration speaks of: its members, and
-// the users that name it among their extra groups.
-func (s *state) members(t *table, users, had map[string]nixos.User) {
+// the users that name it among their extra groups. Only accounts that there are
+// become members: Nix's daemon ends a build for which it picks a builder of nixbld
+// without one, and Debian has fewer of them than NixOS.
+func (s *state) members(t, passwd *table, users, had map[string]nixos.User) {
 	want := map[string][]string{}
 	for name, g := range s.new.Groups {
 		want[name] = slices.Clone(g.Members)
@@ -144,6 +146,7 @@ func (s *state) members(t *table, users, had map[string]nixos.User) {
 				names = append(names, m)
 			}
 		}
+		names = slices.DeleteFunc(names, func(m string) bool { return passwd.row(m) == nil })
 		slices.Sort(names)
 		if text := strings.Join(slices.Compact(names), ","); text != row[3] {
 			row[3] = text

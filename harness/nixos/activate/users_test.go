@@ -191,10 +191,11 @@ func TestMembers(t *testing.T) {
 		"of a group of Debian's":     {nil, admin("adm"), nil, nil, "adm", "cypher"},
 		"left":                       {admin("wheel"), admin(), groups{"wheel": {}}, groups{"wheel": {}}, "wheel", ""},
 		"left a group of Debian's":   {admin("adm"), admin(), nil, nil, "adm", ""},
-		"no member any more":         {admin(), admin(), groups{"wheel": {Members: []string{"x"}}}, groups{"wheel": {}}, "wheel", ""},
+		"no member any more":         {admin(), admin(), groups{"wheel": {Members: []string{"daemon"}}}, groups{"wheel": {}}, "wheel", ""},
 		"gone":                       {admin("wheel"), nil, groups{"wheel": {}}, groups{"wheel": {}}, "wheel", ""},
 		"gone, a group of Debian's":  {admin("adm"), nil, nil, nil, "adm", ""},
 		"implied, Debian's stay":     {nil, nil, nil, groups{"nixbld": {GID: ptr(30000), Implied: true}}, "nixbld", "nixbld1,nixbld2"},
+		"without an account":         {nil, admin("nixbld"), nil, groups{"nixbld": {Members: []string{"nixbld1", "nixbld11"}}}, "nixbld", "cypher,nixbld1,nixbld2"},
 		"of a group nobody declares": {nil, admin("none"), nil, nil, "none", "-"},
 	} {
 		t.Run(name, func(t *testing.T) {
