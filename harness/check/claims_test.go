@@ -1,6 +1,7 @@
 package check
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -150,5 +151,20 @@ func TestTyped(t *testing.T) {
 	w.laptop.on("timeout * offload-status --short", said(127, "not found"))
 	if w.bench.Run(t.Context(), Typed(c, &s)); s.Ran {
 		t.Error("a command that is not there ran")
+	}
+}
+
+func TestProbe(t *testing.T) {
+	for _, want := range []PortState{Open, Refused, Filtered, Unreachable} {
+		w := newWorld(t)
+		w.port(5000, want)
+		if got, err := Probe(t.Context(), w.bench.Laptop, w.bench.DesktopAddr, 5000); got != want || err != nil {
+			t.Errorf("%s: %s, %v", want, got, err)
+		}
+	}
+	w := newWorld(t)
+	w.laptop.gone = errors.New("gone")
+	if got, err := Probe(t.Context(), w.bench.Laptop, w.bench.DesktopAddr, 22); got != "" || err == nil {
+		t.Errorf("a laptop that is gone sees %q, %v", got, err)
 	}
 }

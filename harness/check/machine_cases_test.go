@@ -58,6 +58,15 @@ func portCases() []broken {
 			change: func(w *world) { w.away(Filtered); w.desktop.on("ip -o -4 addr *", out(other)) }},
 		{name: "W1 as ping sees it", check: Ping(), code: "network.wrong-desktop-address",
 			change: func(w *world) { w.away(Unreachable); w.desktop.on("ip -o -4 addr *", out(other)) }},
+		{name: "no cable, and no address for it", check: PortOpen(service("ssh")), code: "network.unreachable", says: []string{"no address"}, change: func(w *world) {
+			w.away(Filtered)
+			w.desktop.on("ip -o -4 addr *", out("3: mgmt0    inet 192.0.2.7/24 scope global mgmt0\n"))
+		}},
+		{name: "everything dropped", check: PortOpen(service("cache")), code: "network.unreachable", change: func(w *world) { w.away(Filtered) }},
+		{name: "no ping, and one port dropped", check: PortOpen(service("nfs")), code: "nfs.port-filtered", change: func(w *world) {
+			w.laptop.on("ping *", said(1, ""))
+			w.port(2049, Filtered)
+		}},
 		{name: "no cable", check: PortOpen(service("ssh")), code: "network.unreachable", change: func(w *world) { w.away(Unreachable) }},
 		{name: "no cable, as ping sees it", check: Ping(), code: "network.unreachable", change: func(w *world) { w.away(Unreachable) }},
 		{name: "everything dropped, as ping sees it", check: Ping(), code: "network.unreachable", change: func(w *world) { w.away(Filtered) }},

@@ -146,31 +146,48 @@ func (p *Proof) portClosed(ctx context.Context, name string, state PortState) re
 }
 
 // wayThere finds what keeps packets from the desktop as a whole: it has another
-// address than everybody thinks, or it is not there.
+// address than everybody thinks, or none, or it is not there.
 func (p *Proof) wayThere(ctx context.Context, state PortState) (report.Diagnosis, bool) {
-	var addrs []string
 	text := p.Quiet(ctx, nixos.Desktop, "ip", "-o", "-4", "addr", "show", "scope", "global")
+	var addrs []string
 	for line := range strings.Lines(text) {
 		// 2: lan0    inet 192.168.15.7/24 brd 192.168.15.255 scope global lan0
 		f := strings.Fields(line)
 		if len(f) < 4 || f[2] != "inet" {
 			continue
 		}
-		if prefix, err := netip.ParsePrefix(f[3]); err == nil {
-			if prefix.Addr() == p.DesktopAddr {
-				return p.unreachable(), state == Unreachable
-			}
-			if p.lan().Contains(prefix.Addr()) {
-				addrs = append(addrs, prefix.Addr().String())
-			}
+		if prefix, err := netip.ParsePrefix(f[3]); err == nil && p.lan().Contains(prefix.Addr()) {
+			addrs = append(addrs, prefix.Addr().String())
 		}
 	}
-	if len(addrs) == 0 {
-		return p.unreachable(), state == Unreachable
+	switch {
+	case slices.Contains(addrs, p.DesktopAddr.String()), text == "":
+		// It is where it should be, or nobody can ask it.
+		return p.unreachable(), state == Unreachable || !p.answers(ctx)
+	case len(addrs) == 0:
+		p.Evidence("command", nixos.Desktop, "ip -o -4 addr show", text)
+		d := p.unreachable()
+		d.Sentence += "; it has no address on the LAN (its cable, or its network configuration)"
+		return d, true
 	}
 	p.Evidence("command", nixos.Desktop, "ip -o -4 addr show", text)
 	return report.Diagnosis{Code: "network.wrong-desktop-address", Effective: p.DesktopAddr.String(), Expected: strings.Join(addrs, ", "),
 		Sentence: fmt.Sprintf("the laptop looks for the desktop at %s, and it is at %s", p.DesktopAddr, strings.Join(addrs, ", "))}, true
+}
+
+// answers reports whether anything of the desktop answers the laptop: a ping, or a
+// port that is open or refused.
+func (p *Proof) answers(ctx context.Context) bool {
+	ping, ok := p.Exec(ctx, nixos.Laptop, "ping", "-n", "-c", "1", "-W", "3", p.DesktopAddr.String())
+	if ok && ping.OK() {
+		return true
+	}
+	for _, svc := range p.Services() {
+		if state := p.Port(ctx, svc.Port); state == Open || state == Refused {
+			return true
+		}
+	}
+	return false
 }
 
 // unreachable is the diagnosis of a desktop that is not there.

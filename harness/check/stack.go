@@ -3,7 +3,6 @@ package check
 import (
 	"encoding/json"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"offload-e2e/harness/nixos"
@@ -91,9 +90,6 @@ type Mount struct {
 	Server string // host of the source
 	Export string // path on the server
 }
-
-// ReadOnly reports whether it is mounted read-only.
-func (m Mount) ReadOnly() bool { return slices.Contains(m.Options, "ro") }
 
 // Mounts are the laptop's NFS mounts.
 func (b *Bench) Mounts() []Mount {
