@@ -140,23 +140,25 @@ func (r *Run) Switch(ctx context.Context, role nixos.Role) report.Finding {
 			p.Broken(report.Diagnosis{Code: "config.switch-failed", Sentence: fmt.Sprintf("the %s does not come to its configuration: %s", role, lastLine(err.Error())), Effective: err.Error()})
 		case len(result.Failed) > 0:
 			f := result.Failed[0]
+			state := p.Warn
 			for _, u := range result.Failed {
 				p.Evidence("log", role, "journal of "+u.Unit, u.Journal)
+				if !r.provedElsewhere(u.Unit) {
+					f, state = u, p.Broken
+				}
 			}
-			d := report.Diagnosis{Code: "config.unit-failed", Sentence: fmt.Sprintf("after the switch the %s's %s does not run (%s): %s", role, f.Unit, f.State, lastLine(f.Journal)), Effective: f.State, Expected: "active"}
-			if r.repeats(f.Unit) {
-				// It is started again and again, and may yet find what it lacks; what it
-				// serves is proved by a check of its own.
-				p.Warn(d)
-				return
-			}
-			p.Broken(d)
+			state(report.Diagnosis{Code: "config.unit-failed", Sentence: fmt.Sprintf("after the switch the %s's %s does not run (%s): %s", role, f.Unit, f.State, lastLine(f.Journal)), Effective: f.State, Expected: "active"})
 		}
 	}})
 }
 
-// repeats reports whether systemd starts a unit again when it fails.
-func (r *Run) repeats(unit string) bool {
+// provedElsewhere reports whether a unit that fails is no cause by itself: a mount,
+// whose check says why, or one that systemd starts again and again, which may yet
+// find what it lacks; what it serves has a check too.
+func (r *Run) provedElsewhere(unit string) bool {
+	if strings.HasSuffix(unit, ".mount") || strings.HasSuffix(unit, ".automount") {
+		return true
+	}
 	for _, c := range r.Configurations {
 		if u, ok := c.UnitFiles[unit]; ok && strings.Contains(u.Text, "\nRestart=") {
 			return true
