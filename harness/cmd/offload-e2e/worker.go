@@ -51,7 +51,7 @@ func (p *paths) superviseSelf(ctx context.Context, args []string, stdout, stderr
 	var killed *killedError
 	if errors.As(err, &killed) {
 		p.sweepLeft()
-		return &userError{Heading: "The lab's process was killed", Sentence: fmt.Sprintf("Process %d, which held the machines, ended by %s. They ended with it.", cmd.Process.Pid, killed.signal),
+		return &userError{Heading: "The lab's process was killed", Sentence: fmt.Sprintf("Process %d, which held the machines, got a signal (%s). They ended with it.", cmd.Process.Pid, killed.signal),
 			WayOut: "Nothing of it is left: start again. If memory was short, the kernel's log says so: dmesg.", Cause: err}
 	}
 	return err
@@ -160,7 +160,7 @@ func (s *supervisor) keep(ctx context.Context, status int) error {
 
 // redirectOutput makes a file the standard output and error.
 func redirectOutput(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return fmt.Errorf("write a log of the lab that stays up: %w", err)
 	}
