@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"offload-e2e/harness/nixos"
 	"offload-e2e/harness/nixos/activate"
@@ -29,7 +30,7 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) int {
-	s := &activate.Switcher{Say: func(format string, a ...any) { fmt.Fprintf(os.Stderr, format+"\n", a...) }}
+	s := &activate.Switcher{Settle: 2 * time.Second, Say: func(format string, a ...any) { fmt.Fprintf(os.Stderr, format+"\n", a...) }}
 	switch {
 	case len(args) == 1 && args[0] == "switch":
 		c := &nixos.Configuration{}

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"offload-e2e/harness/nixos"
 )
@@ -30,6 +31,10 @@ type Switcher struct {
 	Run func(ctx context.Context, argv ...string) (string, error)
 	// Say receives progress, a line at a time.
 	Say func(format string, args ...any)
+	// Settle is how long units that were started are given to fail: systemd takes a
+	// simple service for active as soon as it is forked (systemd.service(5), Type=).
+	// Zero does not wait.
+	Settle time.Duration
 }
 
 // Result is what a switch did. A switch to what a machine already is changes
@@ -76,11 +81,22 @@ func (s *state) changed(kind, name, action string) {
 
 func (s *Switcher) path(p string) string { return s.Root + p }
 
+// guestPath is where Debian keeps the programs that a switch runs. The PATH of who
+// calls is no guide: that of a NixOS session has only what the configuration installs.
+const guestPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 func (s *Switcher) run(ctx context.Context, argv ...string) (string, error) {
 	if s.Run != nil {
 		return s.Run(ctx, argv...)
 	}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	for _, dir := range filepath.SplitList(guestPath) {
+		if path, err := exec.LookPath(filepath.Join(dir, argv[0])); err == nil && !strings.Contains(argv[0], "/") {
+			cmd.Path, cmd.Err = path, nil
+			break
+		}
+	}
+	cmd.Env = append(os.Environ(), "PATH="+guestPath)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -132,6 +148,12 @@ func (s *Switcher) Switch(ctx context.Context, c *nixos.Configuration) (Result, 
 		st.fail(st.unprotect())
 	}
 	st.startUnits(ctx, plan)
+	if s.Settle > 0 && len(plan.start)+len(plan.restart) > 0 {
+		select {
+		case <-ctx.Done():
+		case <-time.After(s.Settle):
+		}
+	}
 	after, err := st.failing(ctx)
 	st.fail(err)
 	if err == nil {

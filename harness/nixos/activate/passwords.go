@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"strings"
 
 	"offload-e2e/harness/nixos"
@@ -83,8 +84,12 @@ func (s *state) hash(ctx context.Context, plain, now string) (string, error) {
 	}
 	out, err := s.run(ctx, append(argv, "--", plain)...)
 	if err != nil {
-		// The command holds the password: it is in no message.
-		return "", errors.New("openssl passwd failed: cannot hash the password of the configuration")
+		// The whole error holds the command, which holds the password.
+		why := "it failed"
+		if errors.Is(err, exec.ErrNotFound) {
+			why = "it is not installed"
+		}
+		return "", fmt.Errorf("hash the configuration's password with openssl passwd: %s", why)
 	}
 	return strings.TrimSpace(out), nil
 }

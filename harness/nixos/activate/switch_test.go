@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -310,5 +311,21 @@ func TestMissingPath(t *testing.T) {
 	}
 	if m.exists("/run/current-system") || m.exists("/etc/exports") || m.units["greet.service"] != "" {
 		t.Error("the machine was changed all the same")
+	}
+}
+
+// Programs are Debian's, whatever the PATH of who calls is.
+func TestRunsDebiansPrograms(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	out, err := (&Switcher{}).run(context.Background(), "sh", "-c", "cat /dev/null && echo $PATH")
+	if err != nil || out != guestPath+"\n" {
+		t.Errorf("said %q, %v", out, err)
+	}
+	_, err = (&Switcher{}).run(context.Background(), "sh", "-c", "echo why >&2; exit 3")
+	if err == nil || err.Error() != "sh -c echo why >&2; exit 3: exit status 3: why" {
+		t.Errorf("error %v", err)
+	}
+	if _, err := (&Switcher{}).run(context.Background(), "no-such-program"); !errors.Is(err, exec.ErrNotFound) {
+		t.Errorf("error %v", err)
 	}
 }

@@ -1,9 +1,11 @@
 package activate
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"offload-e2e/harness/nixos"
 )
@@ -382,5 +384,38 @@ func TestCompareUnits(t *testing.T) {
 				t.Errorf("got %d, want %d", got, tc.want)
 			}
 		})
+	}
+}
+
+// A service that dies a moment after its start is seen to fail.
+func TestSettle(t *testing.T) {
+	m := newMachine(t)
+	s := m.switcher()
+	s.Settle = 10 * time.Millisecond
+	play, started := s.Run, time.Time{}
+	s.Run = func(ctx context.Context, argv ...string) (string, error) {
+		if argv[0] == "systemctl" && argv[1] == "list-units" && !started.IsZero() && time.Since(started) >= s.Settle {
+			m.units["greet.service"] = "failed"
+		}
+		out, err := play(ctx, argv...)
+		if argv[0] == "systemctl" && argv[1] == "start" {
+			started = time.Now()
+		}
+		return out, err
+	}
+	result, err := s.Switch(context.Background(), host())
+	if err != nil || len(result.Failed) != 1 || result.Failed[0].Unit != "greet.service" {
+		t.Errorf("failed %v, %v", result.Failed, err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.Settle = time.Hour
+	s.Run = func(ctx context.Context, argv ...string) (string, error) {
+		if argv[0] == "systemctl" && argv[1] == "start" {
+			cancel()
+		}
+		return play(ctx, argv...)
+	}
+	if _, err := s.Switch(ctx, host()); err != nil {
+		t.Error(err)
 	}
 }
