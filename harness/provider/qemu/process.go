@@ -23,6 +23,8 @@ const (
 	startTimeout = time.Minute
 	// killTimeout bounds the end of a process after SIGKILL.
 	killTimeout = 20 * time.Second
+	// lastEvents bounds the wait for what a process reported before its end.
+	lastEvents = 2 * time.Second
 )
 
 // process is one running QEMU, from start to death. A machine that is switched
@@ -187,6 +189,14 @@ func (p *process) kill() error {
 
 // ending tells how a process that is no longer alive has ended.
 func (p *process) ending() (how string, unexpected bool) {
+	if p.qmp != nil {
+		// Its last events may still be on their way; the connection's own end, which
+		// the process's brings, stands behind them.
+		select {
+		case <-p.qmp.Done():
+		case <-time.After(lastEvents):
+		}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
