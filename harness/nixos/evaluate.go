@@ -156,9 +156,35 @@ func (e *Evaluator) eval(ctx context.Context, h Host, result string) ([]byte, er
 	// Traces say where in the user's files an error comes from. Nothing is built here:
 	// a module that reads the output of a build is told so. A download that a module
 	// asks for has to begin soon or fail.
+	release, err := prepareStore(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	out, stderr, err := run(ctx, program, store, expr.String())
+	var exit *exec.ExitError
+	release(err == nil || errors.As(err, &exit) && exit.Exited())
+	switch {
+	case err == nil:
+		return out, nil
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case exit != nil && strings.Contains(stderr, "error:") && !strings.Contains(stderr, "error: SQLite database '"):
+		message := cleanMessage(stderr, e.Embedded)
+		if place := namedIn(message, h.Modules); place != "" {
+			message += "\n" + place
+		}
+		return nil, &EvaluationError{h.Role, message}
+	}
+	// Not the configuration is to blame: Nix cannot be run, was killed, or its store
+	// cannot be used.
+	return nil, fmt.Errorf("evaluate the %s: run %s: %w: %s", h.Role, program, err, strings.TrimSpace(stderr))
+}
+
+// run evaluates an expression in a store.
+func run(ctx context.Context, program, store, expr string) (out []byte, messages string, err error) {
 	cmd := exec.CommandContext(ctx, program, "--eval", "--strict", "--json", "--read-write-mode", "--show-trace",
 		"--store", store, "--option", "restrict-eval", "false", "--option", "allow-import-from-derivation", "false",
-		"--option", "connect-timeout", "10", "--option", "download-attempts", "1", "-E", expr.String())
+		"--option", "connect-timeout", "10", "--option", "download-attempts", "1", "-E", expr)
 	// Nothing of the host's own Nix takes part: no nix.conf, no NIX_PATH.
 	cmd.Env = append(os.Environ(), "NIX_PATH=", "NIX_CONFIG=", "NIX_USER_CONF_FILES=/dev/null",
 		"NIX_CONF_DIR="+filepath.Join(store, "etc"), "NIX_REMOTE=")
@@ -167,21 +193,7 @@ func (e *Evaluator) eval(ctx context.Context, h Host, result string) ([]byte, er
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err = cmd.Run()
-	var exit *exec.ExitError
-	switch {
-	case ctx.Err() != nil:
-		return nil, context.Cause(ctx)
-	case errors.As(err, &exit) && strings.Contains(stderr.String(), "error:"):
-		message := cleanMessage(stderr.String(), e.Embedded)
-		if place := namedIn(message, h.Modules); place != "" {
-			message += "\n" + place
-		}
-		return nil, &EvaluationError{h.Role, message}
-	case err != nil:
-		// Not the configuration is to blame: Nix cannot be run, or was killed.
-		return nil, fmt.Errorf("evaluate the %s: run %s: %w: %s", h.Role, program, err, strings.TrimSpace(stderr.String()))
-	}
-	return stdout.Bytes(), nil
+	return stdout.Bytes(), stderr.String(), err
 }
 
 // adopt takes into the configuration the files of the user's repository that it

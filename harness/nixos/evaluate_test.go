@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -278,6 +279,75 @@ func TestEvaluationIsCancelled(t *testing.T) {
 	if _, err := e.Evaluate(ctx, Host{Role: Desktop}); !errors.Is(err, enough) {
 		t.Errorf("error %v, want the cause", err)
 	}
+}
+
+// A store that cannot be used is not the configuration's fault.
+func TestStoreIsBusy(t *testing.T) {
+	bin := t.TempDir()
+	if err := os.WriteFile(filepath.Join(bin, "nix-instantiate"), []byte("#!/bin/sh\necho \"error: SQLite database '/x/db.sqlite' is busy\" >&2\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	e := &Evaluator{NixBin: bin, Embedded: "/none", StateDir: t.TempDir()}
+	_, err := e.Evaluate(deadline(t), Host{Role: Laptop})
+	var blame *EvaluationError
+	if err == nil || errors.As(err, &blame) || !strings.Contains(err.Error(), "is busy") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// One makes the store; who waits for that can stop waiting, and one that was killed
+// in it leaves the making to the next.
+func TestPrepareStore(t *testing.T) {
+	store := filepath.Join(t.TempDir(), "store")
+	if err := os.Mkdir(store, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	first, err := prepareStore(deadline(t), store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(deadline(t))
+	enough := errors.New("enough")
+	cancel(enough)
+	if _, err := prepareStore(ctx, store); !errors.Is(err, enough) {
+		t.Errorf("error %v", err)
+	}
+	first(false)
+	second, err := prepareStore(deadline(t), store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	third := make(chan error, 1)
+	go func() {
+		release, err := prepareStore(deadline(t), store)
+		if err == nil {
+			release(true)
+		}
+		third <- err
+	}()
+	select {
+	case err := <-third:
+		t.Errorf("the third did not wait (%v)", err)
+	default:
+	}
+	second(true)
+	if err := <-third; err != nil {
+		t.Error(err)
+	}
+}
+
+// Hosts are evaluated side by side, also where there is no store yet.
+func TestSideBySide(t *testing.T) {
+	e := evaluator(t)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if _, err := e.Evaluate(deadline(t), Host{Role: Desktop}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // What Nix prints is not always an error: what it rendered may be no Configuration.

@@ -44,6 +44,10 @@ func TestParity(t *testing.T) {
 	}
 	want := readCases(t, folder)
 	nix := newNix(t)
+	// One Nix makes the store: two that make it at once leave it broken.
+	if _, err := nix.evaluate("{ }"); err != nil {
+		t.Fatal(err)
+	}
 
 	var good, bad []string
 	for name, w := range want {

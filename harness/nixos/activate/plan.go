@@ -100,6 +100,10 @@ func (s *state) planUnits(now unitStates) *plan {
 	}
 	s.planMounts(p, now)
 	s.planStarts(p, now)
+	// A mount that fstab has no more is no unit any more after it is stopped.
+	stopped := func(unit string) bool { return slices.Contains(p.stop, unit) }
+	p.restart = slices.DeleteFunc(p.restart, stopped)
+	p.reload = slices.DeleteFunc(p.reload, stopped)
 	return p
 }
 

@@ -310,6 +310,24 @@ func TestMounts(t *testing.T) {
 	}
 }
 
+// A mount goes with its line, also where units said more of it.
+func TestMountWithDropIn(t *testing.T) {
+	m := newMachine(t)
+	const unit = `nix-store\x2dremote.mount`
+	m.must(&nixos.Configuration{
+		Fstab:     []nixos.FileSystem{{Device: "a:/b", MountPoint: "/nix/store-remote", FsType: "nfs"}},
+		UnitFiles: map[string]nixos.Unit{unit: {Text: "[Unit]\nAfter=x\n", Enable: true, DropIn: true}},
+	})
+	m.units[unit] = "active"
+	m.must(&nixos.Configuration{})
+	if got := m.commands("systemctl stop"); len(got) != 1 || !strings.HasSuffix(got[0], " "+unit) {
+		t.Errorf("ran %q", got)
+	}
+	if got := append(m.commands("systemctl restart"), m.commands("systemctl reload")...); len(got) != 0 {
+		t.Errorf("ran %q", got)
+	}
+}
+
 func TestEscapePath(t *testing.T) {
 	for path, want := range map[string]string{
 		"/":                           "-",
