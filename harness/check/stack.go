@@ -31,14 +31,10 @@ func (b *Bench) BuilderHome() string {
 	return "/var/lib/nix-builder"
 }
 
-// BuilderKeyPath is where phase 2 makes the laptop's private key for the builder:
-// what the client's module declares, else the fixed point of the contract. What the
-// builders name is another matter: where it differs, the key they name has to be
-// there too (BuilderKeyExists).
-func (b *Bench) BuilderKeyPath() string {
-	return declared(b.Client, "services.laptop-offload-client.builderKeyPath",
-		declared(b.Client, "services.laptop-builder-client.builderKeyPath", "/etc/nix/builder_key"))
-}
+// BuilderKeyPath is where phase 2 makes the laptop's private key for the builder, a
+// fixed point of the contract. What a configuration names is another matter: where
+// it differs, the key it names has to be there too (BuilderKeyExists).
+func (b *Bench) BuilderKeyPath() string { return "/etc/nix/builder_key" }
 
 // configuredBuilders are the builders in the laptop's configuration, whether they
 // took effect or not.
