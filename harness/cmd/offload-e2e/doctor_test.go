@@ -29,7 +29,7 @@ func healthy(t *testing.T) (*examination, *fakePath) {
 esac`)
 	path.program("qemu-img", "echo qemu-img version 8.2.1")
 	path.program("go", "echo go version go1.26.3 linux/amd64")
-	for _, name := range []string{"mmdebstrap", "mount", "mke2fs", "gpg", "unshare", "tshark", "shellcheck"} {
+	for _, name := range []string{"mmdebstrap", "mount", "mke2fs", "gpg", "unshare", "ssh-keygen", "tshark", "shellcheck"} {
 		path.program(name, "")
 	}
 	root := t.TempDir()

@@ -296,7 +296,7 @@ func (e *examination) testTools(context.Context) []condition {
 		return one("test tools", stateWarn, "not found: "+strings.Join(namesOf(lack), ", ")+"; only make test and make lint use them",
 			".bin/offload-e2e setup --test")
 	}
-	return one("test tools", stateOK, "tshark, shellcheck", "")
+	return one("test tools", stateOK, "ssh-keygen, tshark, shellcheck", "")
 }
 
 // output runs a small program and returns its first line.

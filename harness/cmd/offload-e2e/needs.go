@@ -44,6 +44,7 @@ func needs() []need {
 		needsFile(debianKeys, "debian-archive-keyring", forImage),
 		{uidmap.name, uidmap.pkg, forImage, func(s system) bool { return s.uid == 0 || uidmap.there(s) }},
 		needsFile(authorities, "ca-certificates", forTest),
+		needsProgram("ssh-keygen", "openssh-client", forTest),
 		needsProgram("tshark", "tshark", forTest),
 		needsProgram("shellcheck", "shellcheck", forTest),
 	}

@@ -147,7 +147,7 @@ func TestMissing(t *testing.T) {
 	}{
 		{"root needs no uidmap", 0, []purpose{forRun, forImage}, nil},
 		{"a user does", 1000, []purpose{forRun, forImage}, []string{"uidmap"}},
-		{"tests need more", 0, []purpose{forTest}, []string{"ca-certificates", "tshark", "shellcheck"}},
+		{"tests need more", 0, []purpose{forTest}, []string{"ca-certificates", "openssh-client", "tshark", "shellcheck"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := system{uid: test.uid, root: root}
