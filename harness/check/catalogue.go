@@ -95,6 +95,7 @@ var Catalogue = map[string]Entry{
 	// nfs
 	"nfs.pseudo-root":   {report.Protocol, "remove fsid=0 from the exports"},
 	"nfs.full":          {report.Content, "free space in the desktop's exported directory"},
+	"nfs.not-exported":  {report.Evaluation, "export the directory on the desktop (services.nfs.server.exports)"},
 	"nfs.no-export":     {report.Protocol, "export the directory on the desktop (services.nfs.server.exports), and let it exist"},
 	"nfs.no-directory":  {report.Content, "create the exported directory (systemd.tmpfiles.rules)"},
 	"nfs.not-enabled":   {report.Evaluation, "enable services.offload-server.enableNFS"},

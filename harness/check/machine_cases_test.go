@@ -126,7 +126,7 @@ func nfsCases() []broken {
 	const foreign = "/nix/store 192.168.1.0/24(ro,root_squash)\n"
 	return []broken{
 		{name: "N4 no directory", check: Exported(offload), code: "nfs.no-directory", change: func(w *world) { w.desktop.on("test -d "+offload.Export, said(1, "")) }},
-		{name: "not in the configuration", check: Exported(offload), code: "nfs.no-export", says: []string{"configuration", "/nix/store"},
+		{name: "not in the configuration", check: Exported(offload), code: "nfs.not-exported", says: []string{"configuration", "/nix/store"},
 			change: func(w *world) {
 				table("/nix/store 192.168.15.0/24(ro)\n")(w)
 				exports := "/nix/store 192.168.15.0/24(ro)\n"

@@ -76,6 +76,7 @@ func (p *Proof) whyNotExported(ctx context.Context, s Share, exists bool, table 
 	}
 	d = report.Diagnosis{Code: "nfs.no-export", Effective: exportedPaths(table), Expected: s.Export}
 	if !exportsPath(configured, s.Export) {
+		d.Code = "nfs.not-exported"
 		d.Sentence = fmt.Sprintf("the desktop's configuration does not export %s; its NFS server exports %s", s.Export, d.Effective)
 		d = p.blame(ctx, nixos.Desktop, option, d)
 		return &d

@@ -6,6 +6,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -152,11 +153,15 @@ func (r *Run) Switch(ctx context.Context, role nixos.Role) report.Finding {
 	}})
 }
 
-// provedElsewhere reports whether a unit that fails is no cause by itself: a mount,
-// whose check says why, or one that systemd starts again and again, which may yet
-// find what it lacks; what it serves has a check too.
+// provedElsewhere reports whether a unit that fails is no cause by itself: a mount or
+// a server of the stack, whose checks say why, or one that systemd starts again and
+// again, which may yet find what it lacks.
 func (r *Run) provedElsewhere(unit string) bool {
-	if strings.HasSuffix(unit, ".mount") || strings.HasSuffix(unit, ".automount") {
+	kind := path.Ext(unit)
+	switch name := strings.TrimSuffix(unit, kind); {
+	case kind == ".mount", kind == ".automount":
+		return true
+	case slices.Contains([]string{"nfs-server", "nfs-mountd", "rpcbind", "sshd", "nix-serve"}, name):
 		return true
 	}
 	for _, c := range r.Configurations {

@@ -118,7 +118,7 @@ func standingOf(d Diagnosis) standing {
 	// whatever `builders` says, a narinfo is served whoever trusts it.
 	case "network.wrong-desktop-address":
 		s.from = atReachability
-	case "config.switch-failed", "config.not-enabled", "nfs.not-enabled", "cache.wrong-port":
+	case "config.switch-failed", "config.not-enabled", "nfs.not-enabled", "nfs.not-exported", "cache.wrong-port":
 		s.from = atPort
 	case "builder.user-unknown":
 		s.from = atAuthentication
