@@ -49,6 +49,14 @@ const interrupted = 130
 
 // run returns the command's exit status; 128 and its number for a signal.
 func (s session) run(ctx context.Context) (int, error) {
+	status, err := s.converse(ctx)
+	if err != nil && ctx.Err() != nil {
+		return interrupted, nil //nolint:nilerr // its end was asked for
+	}
+	return status, err
+}
+
+func (s session) converse(ctx context.Context) (int, error) {
 	client, err := s.connect(ctx)
 	if err != nil {
 		return 0, err
@@ -83,8 +91,6 @@ func (s session) run(ctx context.Context) (int, error) {
 		return 0, nil
 	case errors.As(err, &exit):
 		return exit.ExitStatus(), nil
-	case ctx.Err() != nil:
-		return interrupted, nil
 	}
 	return 0, &goneError{fmt.Errorf("the connection was lost: %w", err)}
 }
