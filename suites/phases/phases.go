@@ -96,7 +96,9 @@ func final(s proofs.Suite) {
 		s.Types(check.UserCommand{Name: "offload-status", Role: nixos.Laptop, Deadline: 45 * time.Second})
 		s.Types(check.UserCommand{Name: "offload-test-build", Role: nixos.Laptop, Deadline: 60 * time.Second})
 		s.Types(check.UserCommand{Name: "cache-status", Role: nixos.Laptop, Deadline: 30 * time.Second})
-		s.Away(proofs.Unplugged, 60*time.Second)
+		// Mounted again afterwards: what returns by itself later is what was there.
 		s.Types(check.UserCommand{Name: "offload-unmount", Role: nixos.Laptop, Deadline: 45 * time.Second})
+		s.Types(check.UserCommand{Name: "offload-mount", Role: nixos.Laptop, Deadline: 60 * time.Second})
+		s.Away(proofs.Unplugged, 60*time.Second)
 	})
 }
