@@ -39,6 +39,9 @@ asked is killed; its machines end with it.`,
 	return c
 }
 
+// killTimeout is how long the kernel may take to end a process that was killed.
+const killTimeout = 20 * time.Second
+
 // takeDown ends the lab of a state folder.
 type takeDown struct {
 	paths    *paths
@@ -98,7 +101,10 @@ func (d takeDown) run(ctx context.Context) error {
 				return err
 			}
 			killed, since = true, time.Now()
-		case waited > d.patience && (asked.PID == 0 || killed):
+		case killed && waited > killTimeout:
+			return &userError{Heading: "The lab cannot be taken down", Sentence: fmt.Sprintf("Process %d was killed and is still there: it waits for the kernel, most likely for a disk.", asked.PID),
+				WayOut: "See what it waits for: cat /proc/" + fmt.Sprint(asked.PID) + "/wchan"}
+		case asked.PID == 0 && waited > d.patience:
 			return &userError{Heading: "The lab cannot be taken down", Sentence: fmt.Sprintf("A process holds %s that is not the one its lock names (%d).", d.paths.State, who.PID),
 				WayOut: "See who: fuser -v " + d.paths.lockFile()}
 		}

@@ -113,6 +113,9 @@ func (s *sshServer) serve(raw net.Conn) {
 
 func (s *sshServer) serveSession(ch ssh.Channel, requests <-chan *ssh.Request) {
 	for r := range requests {
+		if r.WantReply {
+			_ = r.Reply(true, nil)
+		}
 		switch r.Type {
 		case "pty-req":
 			var p ptyRequest
@@ -138,9 +141,6 @@ func (s *sshServer) serveSession(ch ssh.Channel, requests <-chan *ssh.Request) {
 				}
 				_, _ = ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{status}))
 			}()
-		}
-		if r.WantReply {
-			_ = r.Reply(true, nil)
 		}
 	}
 }
