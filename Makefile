@@ -25,7 +25,7 @@ LINTER = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 flag   = $(if $($(1)),--$(2) '$($(1))')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build e2e test lint clean
+.PHONY: help setup build e2e gate test lint clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,10 @@ build: ## build the command and the guests' programs
 e2e: build ## boot desktop and laptop, test CONFIG on them, report
 	@$(E2E) setup
 	@$(E2E) run $(call flag,CONFIG,config) $(call flag,PROVIDER,provider) $(call flag,GUEST,guest) $(call flag,KEYS,keys) $(call flag,LABELS,labels) $(call flag,REPORT,report) $(call flag,KEEP,keep)
+
+gate: build ## break CONFIG in every way of fixtures/scenarios: is each named?
+	@$(E2E) setup
+	@$(E2E) gate $(call flag,CONFIG,config) $(call flag,REPORT,report)
 
 test: build ## test the harness itself
 	@$(E2E) setup --test --image
