@@ -72,7 +72,10 @@ add_backports() {
   [ "${ID:-}" = debian ] && [ -n "${VERSION_CODENAME:-}" ] || return 1
   say "adding $VERSION_CODENAME-backports to apt's sources, for Go"
   line="deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
-  line="$line ${OFFLOAD_E2E_MIRROR:-http://deb.debian.org/debian} $VERSION_CODENAME-backports main"
+  # From the mirror that apt uses for the release itself.
+  mirror=${OFFLOAD_E2E_MIRROR:-$(apt-cache policy | awk -v suite="$VERSION_CODENAME/main" '$3 == suite { print $2; exit }')}
+  [ -n "$mirror" ] || return 1
+  line="$line $mirror $VERSION_CODENAME-backports main"
   printf '%s\n' "$line" | as_root tee /etc/apt/sources.list.d/offload-e2e-backports.list >/dev/null
   apt update
 }

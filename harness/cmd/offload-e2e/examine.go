@@ -41,8 +41,6 @@ type examination struct {
 	client   *http.Client
 }
 
-const defaultMirror = "http://deb.debian.org/debian"
-
 func newExamination(p *paths, s system) *examination {
 	e := &examination{system: s, paths: p, mirror: os.Getenv(mirrorVariable), client: &http.Client{Timeout: mirrorTimeout}}
 	e.machine = qemu.Preflight{Machines: runMachines, StateDir: p.State, DiskMiB: stateDiskMiB}
@@ -197,11 +195,10 @@ func (e *examination) debianMirror(ctx context.Context) []condition {
 	if e.image != nil {
 		return one("Debian mirror", stateOK, "not needed: the guest image is built", "")
 	}
-	mirror := e.mirror
-	if mirror == "" {
-		mirror = defaultMirror
+	if e.mirror == "" {
+		return one("Debian mirror", stateOK, "mmdebstrap's own; "+mirrorVariable+" names another", "")
 	}
-	url := strings.TrimSuffix(mirror, "/") + "/dists/" + e.suite + "/InRelease"
+	url := strings.TrimSuffix(e.mirror, "/") + "/dists/" + e.suite + "/InRelease"
 	request, err := http.NewRequestWithContext(ctx, http.MethodHead, url, nil)
 	if err == nil {
 		var answer *http.Response
@@ -215,7 +212,7 @@ func (e *examination) debianMirror(ctx context.Context) []condition {
 	if err != nil {
 		return one("Debian mirror", stateWarn, err.Error(), "The guest image is built from there: set "+mirrorVariable+"=<url> to a mirror this machine reaches.")
 	}
-	return one("Debian mirror", stateOK, mirror, "")
+	return one("Debian mirror", stateOK, e.mirror, "")
 }
 
 func (e *examination) rootRights(ctx context.Context) []condition {
