@@ -66,7 +66,15 @@ func (r *Run) MakeCacheKeys(ctx context.Context) error {
 		answer = "n\n"
 	}
 	r.Type(ctx, check.UserCommand{Name: "offload-generate-cache-keys", Role: nixos.Desktop, Stdin: answer, Deadline: 30 * time.Second})
-	return nil
+	if answer == "n\n" {
+		return nil
+	}
+	// A server that found no key at its start is started again by systemd in a few
+	// seconds. If it is not, the checks that follow say so.
+	waiting, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	_ = r.Lab.Desktop.WaitForPort(waiting, r.Bench().CachePort())
+	return ctx.Err()
 }
 
 // Establish brings a lab to where the four phases end, without proving anything on

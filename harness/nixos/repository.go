@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -119,6 +120,11 @@ func enableDeclared(file string) string {
 // Quote writes s as a Nix string.
 func Quote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "${", `\${`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(s) + `"`
+}
+
+// Imported reports whether the host imports a repository's file of that name.
+func (h Host) Imported(name string) bool {
+	return slices.ContainsFunc(h.Modules, func(m string) bool { return filepath.Base(m) == name })
 }
 
 // Imports says in words what was imported and set, for the report.
