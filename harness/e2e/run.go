@@ -79,19 +79,19 @@ func (r *Run) explain(ctx context.Context, role nixos.Role, option string) (nixo
 
 // Check makes a check, shows and records what it found.
 func (r *Run) Check(ctx context.Context, c check.Check) report.Finding {
-	if r.quiet {
-		f := r.Bench().Run(ctx, c)
-		r.Recorder.AddFinding(f)
-		return f
+	var step *report.Step
+	if !r.quiet {
+		step = r.Progress.Start(c.Title)
 	}
-	step := r.Progress.Start(c.Title)
 	f := r.Bench().Run(ctx, c)
-	words := f.Reason
-	if f.Diagnosis != nil {
-		words = f.Diagnosis.Sentence
-	}
-	step.End(f.State, words)
 	r.Recorder.AddFinding(f)
+	if step != nil {
+		words := f.Reason
+		if f.Diagnosis != nil {
+			words = f.Diagnosis.Sentence
+		}
+		step.End(f.State, words)
+	}
 	return f
 }
 
