@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,16 +102,18 @@ func (s *SSH) exec(parent context.Context, cmd provider.Command, stdout ...io.Wr
 		stop()
 		return fail(context.Cause(ctx))
 	}
-	failed.Started = r.started()
 	if r.status == nil {
+		// What it printed before the end tells whether it had started.
+		err := s.drain(ctx, r, copied, sinkOut, sinkErr)
+		if err == nil {
+			err = r.cut()
+		}
+		failed.Started, failed.MayRun = r.started(), true
 		stop()
 		r.leave()
-		failed.MayRun = true
-		if err := r.cut(); err != nil {
-			return fail(err)
-		}
-		return fail(errors.New("sshd ended the session without an exit status"))
+		return fail(cmp.Or(err, errors.New("sshd ended the session without an exit status")))
 	}
+	failed.Started = true
 	failed.Step = "reading its output"
 	err = s.drain(ctx, r, copied, sinkOut, sinkErr)
 	stop()
