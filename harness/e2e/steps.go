@@ -104,23 +104,3 @@ func (r *Run) switchQuietly(role nixos.Role) func(context.Context) error {
 		return err
 	}
 }
-
-// Proofs are all checks of the four phases that hold at their end, in an order in
-// which one names the cause of the next.
-func (r *Run) Proofs() []check.Check {
-	all := []check.Check{check.ServerEnabled(), check.BuilderTrusted(), check.DesktopSandbox()}
-	for _, svc := range r.Bench().Services() {
-		all = append(all, check.PortOpen(svc))
-	}
-	for _, share := range check.Shares {
-		all = append(all, check.Exported(share))
-	}
-	all = append(all, check.CacheKeyFiles(), check.CacheInfo(), check.CacheSignature(), check.BuilderHomeModes(),
-		check.BuilderKey(), check.Ping(), check.BuildersConfigured(), check.BuilderUserExists(), check.BuilderKeyExists(), check.Addresses(), check.TrustedKeys(),
-		check.Substituters(), check.OfflineSettings(), check.BootSafe(), check.AuthorizedKey(), check.Login(), check.NixOnPath(),
-		check.RemoteBuild(), check.CacheHit())
-	for _, share := range check.Shares {
-		all = append(all, check.Mounted(share))
-	}
-	return append(all, check.Readable(check.Shares[0]), check.ReadOnly(check.Shares[0]), check.Writable(check.Shares[1]))
-}

@@ -105,7 +105,7 @@ func prove(ctx context.Context, r *e2e.Run, progress *report.Progress) outcome {
 // evidence makes all checks, and ranks what they found.
 func evidence(ctx context.Context, r *e2e.Run) ([]report.RootCause, []report.Finding, error) {
 	var findings []report.Finding
-	for _, c := range r.Proofs() {
+	for _, c := range r.Bench().Proofs() {
 		findings = append(findings, r.Bench().Run(ctx, c))
 	}
 	return report.Rank(findings), findings, ctx.Err()
