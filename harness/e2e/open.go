@@ -26,6 +26,8 @@ type Options struct {
 	// Config is the repository under test, Name how the user wrote it.
 	Config, ConfigName string
 	Exchange           bool
+	// Provider runs the machines.
+	Provider string
 	// Recipe, Embedded, Base, Nixpkgs and Programs are parts of this repository.
 	Recipe, Embedded, Base, Nixpkgs, Programs string
 	// Images, Cache and Eval are kept between runs; State is this run's own.
@@ -76,19 +78,13 @@ func Open(ctx context.Context, o Options) (*Run, error) {
 		return nil, err
 	}
 	var accel qemu.Accelerator
-	if err := r.step("accelerator", func(say func(string, ...any)) error {
-		var why string
-		accel, why, err = accelerator(ctx, img, filepath.Join(o.Cache, "accelerator.json"))
-		say("%s: %s", accel, why)
-		return err
-	}); err != nil {
-		return nil, err
-	}
-	if accel == qemu.TCG {
-		r.Slow = 1.5
+	if o.Provider == lab.QEMU {
+		if accel, err = r.accelerator(ctx, img, filepath.Join(o.Cache, "accelerator.json")); err != nil {
+			return nil, err
+		}
 	}
 	if err := r.step("bring the machines up", func(say func(string, ...any)) error {
-		r.Lab, err = lab.Up(ctx, lab.Options{Image: img, Accelerator: accel, StateDir: o.State, ArtifactsDir: o.Artifacts,
+		r.Lab, err = lab.Up(ctx, lab.Options{Image: img, Provider: o.Provider, Accelerator: accel, StateDir: o.State, ArtifactsDir: o.Artifacts,
 			CacheDir: o.Cache, Programs: o.Programs, Nixpkgs: o.Nixpkgs, Base: base, Say: say})
 		return err
 	}); err != nil {
@@ -98,6 +94,20 @@ func Open(ctx context.Context, o Options) (*Run, error) {
 		run.Accelerator, run.Restored = string(accel), r.Lab.Restored
 	})
 	return r, nil
+}
+
+// accelerator finds out what QEMU runs with, and how slow that is.
+func (r *Run) accelerator(ctx context.Context, img *guest.Image, file string) (found qemu.Accelerator, _ error) {
+	err := r.step("accelerator", func(say func(string, ...any)) (err error) {
+		var why string
+		found, why, err = accelerator(ctx, img, file)
+		say("%s: %s", found, why)
+		return err
+	})
+	if found == qemu.TCG {
+		r.Slow = 1.5
+	}
+	return found, err
 }
 
 // step is a stretch of setting up: shown, and on the time line.

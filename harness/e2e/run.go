@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -201,13 +202,21 @@ func (r *Run) Reevaluate(ctx context.Context, role nixos.Role, setting string) e
 }
 
 // Walk is a step that is no claim, as when a user hands over a key. Where it
-// fails, it is not known what the checks after it are worth: that is recorded.
+// fails, it is not known what the checks after it are worth: that is recorded. What
+// the machines cannot do is no failure, but a skip, and a provider.MissingError.
 func (r *Run) Walk(ctx context.Context, title string, f func(context.Context) error) error {
 	end := r.Recorder.StartSpan(report.Span{Name: title, Kind: "step", Parent: r.currentPhase()})
 	step := r.Progress.Start(title)
 	started := time.Now()
 	err := f(ctx)
 	end()
+	var missing *provider.MissingError
+	if errors.As(err, &missing) {
+		step.End(report.Skipped, missing.Error())
+		r.Recorder.AddFinding(report.Finding{Check: "ST.step", Family: "ST", Title: title, Phase: r.currentPhase(), State: report.Skipped,
+			Reason: missing.Error(), Evidence: []report.Evidence{}, Started: started, Seconds: time.Since(started).Seconds()})
+		return missing
+	}
 	if err != nil {
 		step.End(report.Errored, lastLine(err.Error()))
 		r.Recorder.AddFinding(report.Finding{Check: "ST.step", Family: "ST", Title: title, Phase: r.currentPhase(), State: report.Errored,

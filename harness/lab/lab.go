@@ -12,10 +12,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
-	"golang.org/x/crypto/ssh"
 	"golang.org/x/sync/errgroup"
 
 	"offload-e2e/harness/guest"
@@ -32,12 +30,12 @@ var (
 	LaptopAddr  = netip.MustParseAddr("192.168.15.9")
 )
 
-// managementPort is the port of the guests' management sshd, set by their recipe.
-const managementPort = 2222
-
 // Options are what a lab is made of.
 type Options struct {
-	Image       *guest.Image
+	Image *guest.Image
+	// Provider runs the machines: QEMU where it is empty.
+	Provider string
+	// Accelerator is QEMU's.
 	Accelerator qemu.Accelerator
 	// StateDir is a folder of this lab's own, for sockets and disks. Its path must
 	// be short: unix sockets have at most 107 characters (unix(7)).
@@ -68,9 +66,9 @@ type Lab struct {
 	RestoreReason string
 
 	options  Options
-	provider *qemu.Provider
-	mgmt     map[string]*network.Management
-	nonces   map[string]string // snapshot -> nonce in the guests' memory
+	provider provider.Provider
+	mgmt     map[string]*network.Management // of providers whose machines have such a cable
+	nonces   map[string]string              // snapshot -> nonce in the guests' memory
 	closers  []func() error
 }
 
@@ -79,9 +77,9 @@ type Machine struct {
 	*machine.Machine
 	Role nixos.Role
 	Addr netip.Addr
-	qemu *qemu.Machine
-	ssh  *machine.SSH
-	mgmt *network.Management
+	// provider is the word for it in reports.
+	provider string
+	dial     func(context.Context) (net.Conn, error)
 	// configuration is what the machine was last switched to.
 	configuration *nixos.Configuration
 }
@@ -91,7 +89,7 @@ func (m *Machine) Configuration() *nixos.Configuration { return m.configuration 
 
 // DialManagement connects to the machine's management sshd.
 func (m *Machine) DialManagement(ctx context.Context) (net.Conn, error) {
-	return m.mgmt.DialContext(ctx, managementPort)
+	return m.dial(ctx)
 }
 
 // Image is what the machines were booted from; the keys to enter them are in it.
@@ -129,10 +127,12 @@ func Up(ctx context.Context, o Options) (_ *Lab, err error) {
 	if err := l.prepare(ctx); err != nil {
 		return nil, err
 	}
-	l.say("keeping the booted machines for later runs")
-	if err := l.provider.SaveState(ctx, l.statePath()); err != nil {
-		// A run does not fail for the sake of the next one.
-		l.say("the booted machines could not be kept: %v", err)
+	if keeper, ok := l.provider.(provider.StateKeeper); ok {
+		l.say("keeping the booted machines for later runs")
+		if err := keeper.SaveState(ctx, l.statePath()); err != nil {
+			// A run does not fail for the sake of the next one.
+			l.say("the booted machines could not be kept: %v", err)
+		}
 	}
 	return l, l.refresh(ctx)
 }
@@ -157,14 +157,8 @@ func (l *Lab) openNetwork() error {
 	l.LAN = lan
 	l.closers = append(l.closers, lan.Close)
 	for _, name := range []string{"desktop", "laptop"} {
-		m, err := network.NewManagement(name, nil)
-		if err != nil {
-			return fmt.Errorf("open the management cable of the %s: %w", name, err)
-		}
-		l.mgmt[name] = m
-		l.closers = append(l.closers, m.Close)
-		if err := errors.Join(lan.Listen(name, l.socket(name, "lan")), m.Listen(l.socket(name, "mgmt"))); err != nil {
-			return fmt.Errorf("open the cables of the %s: %w", name, err)
+		if err := lan.Listen(name, l.socket(name, "lan")); err != nil {
+			return fmt.Errorf("open the cable of the %s: %w", name, err)
 		}
 	}
 	return nil
@@ -180,94 +174,6 @@ func macOf(addr netip.Addr) string {
 	return fmt.Sprintf("52:54:00:0f:00:%02x", addr.As4()[3])
 }
 
-func (l *Lab) createMachines(ctx context.Context) error {
-	img := l.options.Image
-	signer, hostKey, err := keys(img)
-	if err != nil {
-		return err
-	}
-	transports := map[string]*machine.SSH{}
-	p, err := qemu.New(qemu.Options{
-		Bundle:      Bundle(img),
-		Accelerator: l.options.Accelerator,
-		Cables: func(name string) (qemu.Cables, error) {
-			return qemu.Cables{LAN: l.socket(name, "lan"), Mgmt: l.socket(name, "mgmt")}, nil
-		},
-		Transport: func(name string) (qemu.Transport, error) {
-			m := l.mgmt[name]
-			t, err := machine.New(machine.Config{Name: name, Signer: signer, HostKey: hostKey, MaxSessions: 8,
-				Dial: func(ctx context.Context) (net.Conn, error) { return m.DialContext(ctx, managementPort) }})
-			transports[name] = t
-			return t, err
-		},
-		Append:     func(name string) string { return "systemd.hostname=" + name + " systemd.machine_id=" + machineID(name) },
-		Cut:        l.LAN.Cut,
-		SavedState: l.statePath(),
-	})
-	if err != nil {
-		return err
-	}
-	l.provider = p
-	stateDir := filepath.Join(l.options.StateDir, "machines")
-	if err := os.MkdirAll(stateDir, 0o700); err != nil {
-		return err
-	}
-	request := provider.Request{StateDir: stateDir}
-	for _, m := range []struct {
-		name string
-		addr netip.Addr
-	}{{"desktop", DesktopAddr}, {"laptop", LaptopAddr}} {
-		request.Machines = append(request.Machines, provider.MachineRequest{
-			Name: m.name, Addr: m.addr, MAC: macOf(m.addr), MemoryMiB: l.options.MemoryMiB})
-	}
-	if _, err := p.Create(ctx, request); err != nil {
-		return fmt.Errorf("bring the machines up: %w", err)
-	}
-	l.Restored, l.RestoreReason = p.Origin().Restored, p.Origin().Reason
-	for name, q := range p.Machines() {
-		m := &Machine{Machine: machine.Wrap(q), qemu: q, ssh: transports[name], mgmt: l.mgmt[name], Role: nixos.Role(name),
-			configuration: l.options.Base[nixos.Role(name)]}
-		switch m.Role {
-		case nixos.Desktop:
-			l.Desktop, m.Addr = m, DesktopAddr
-		case nixos.Laptop:
-			l.Laptop, m.Addr = m, LaptopAddr
-		}
-	}
-	return nil
-}
-
-// Bundle is a guest image as QEMU boots it.
-func Bundle(img *guest.Image) qemu.Bundle {
-	return qemu.Bundle{Disk: img.Path(guest.DiskName), DiskFormat: "qcow2", Kernel: img.Path(guest.KernelName),
-		Initrd: img.Path(guest.InitrdName), Append: img.Append, ID: img.ID}
-}
-
-// machineID is a fixed machine-id(5) for a machine, so that both, booted from one
-// image, differ, and a restored one stays what it was.
-func machineID(name string) string {
-	id := strings.Repeat("0", 32)
-	text := hex.EncodeToString([]byte("e2e" + name))
-	return (text + id)[:32]
-}
-
-func keys(img *guest.Image) (ssh.Signer, ssh.PublicKey, error) {
-	private, err1 := os.ReadFile(img.Path(guest.KeyName))
-	public, err2 := os.ReadFile(img.Path(guest.HostKeyName))
-	if err := errors.Join(err1, err2); err != nil {
-		return nil, nil, fmt.Errorf("read the guest image's keys: %w", err)
-	}
-	signer, err := ssh.ParsePrivateKey(private)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read the guest image's key: %w", err)
-	}
-	hostKey, _, _, _, err := ssh.ParseAuthorizedKey(public)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read the guest image's host key: %w", err)
-	}
-	return signer, hostKey, nil
-}
-
 // refresh makes restored and fresh machines alike: the clock is now.
 func (l *Lab) refresh(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
@@ -278,8 +184,10 @@ func (l *Lab) refresh(ctx context.Context) error {
 }
 
 func (m *Machine) setClock(ctx context.Context) error {
-	_, err := m.Succeed(ctx, "date", "--set", fmt.Sprintf("@%.3f", float64(time.Now().UnixMilli())/1000))
-	return err
+	if clock, ok := machine.Ability[provider.Clock](m.Machine); ok {
+		return clock.SetClock(ctx, time.Now())
+	}
+	return nil
 }
 
 // Each runs f for both machines at the same time.
@@ -293,11 +201,15 @@ func (l *Lab) Each(ctx context.Context, f func(context.Context, *Machine) error)
 
 // Snapshot cuts the state of the whole lab.
 func (l *Lab) Snapshot(ctx context.Context, name string) error {
+	snapshotter, err := l.snapshotter()
+	if err != nil {
+		return err
+	}
 	nonce := Nonce()
 	if err := l.writeNonce(ctx, nonce); err != nil {
 		return err
 	}
-	if err := l.provider.Snapshot(ctx, name); err != nil {
+	if err := snapshotter.Snapshot(ctx, name); err != nil {
 		return err
 	}
 	l.nonces[name] = nonce
@@ -305,9 +217,13 @@ func (l *Lab) Snapshot(ctx context.Context, name string) error {
 }
 
 // Restore brings the whole lab back to a cut, sets the clocks, and proves with a
-// nonce in the guests' memory that they are what they were.
+// nonce in the guests that they are what they were.
 func (l *Lab) Restore(ctx context.Context, name string) error {
-	if err := l.provider.Restore(ctx, name); err != nil {
+	snapshotter, err := l.snapshotter()
+	if err != nil {
+		return err
+	}
+	if err := snapshotter.Restore(ctx, name); err != nil {
 		return err
 	}
 	for _, m := range l.mgmt {
@@ -317,6 +233,13 @@ func (l *Lab) Restore(ctx context.Context, name string) error {
 		return err
 	}
 	return l.refresh(ctx)
+}
+
+func (l *Lab) snapshotter() (provider.Snapshotter, error) {
+	if s, ok := l.provider.(provider.Snapshotter); ok {
+		return s, nil
+	}
+	return nil, &provider.MissingError{Provider: l.provider.Name(), Ability: "snapshots"}
 }
 
 // Nonce is a fresh random word.

@@ -7,15 +7,19 @@ import (
 	"os"
 	"path/filepath"
 
-	"offload-e2e/harness/provider/qemu"
+	"offload-e2e/harness/provider"
 )
 
 // SaveLogs keeps consoles and journals with the run's artifacts.
 func (l *Lab) SaveLogs() error {
 	var errs []error
-	for name, m := range l.provider.Machines() {
-		for kind, open := range map[string]func(context.Context) (io.ReadCloser, error){"console": m.Logs, "journal": m.Journal} {
-			errs = append(errs, save(open, filepath.Join(l.options.ArtifactsDir, name+"-"+kind+".log")))
+	for _, m := range l.provider.Machines() {
+		kinds := map[string]func(context.Context) (io.ReadCloser, error){"console": m.Logs}
+		if j, ok := m.(provider.Journaler); ok {
+			kinds["journal"] = j.Journal
+		}
+		for kind, open := range kinds {
+			errs = append(errs, save(open, filepath.Join(l.options.ArtifactsDir, m.Name()+"-"+kind+".log")))
 		}
 	}
 	return errors.Join(errs...)
@@ -35,15 +39,4 @@ func save(open func(context.Context) (io.ReadCloser, error), path string) error 
 	}
 	_, err = io.Copy(w, r)
 	return errors.Join(err, w.Close())
-}
-
-// ConsoleFaults are lines no healthy machine prints, by machine.
-func (l *Lab) ConsoleFaults() map[string][]qemu.ConsoleFault {
-	found := map[string][]qemu.ConsoleFault{}
-	for name, m := range l.provider.Machines() {
-		if faults, err := m.ConsoleFaults(); err == nil && len(faults) > 0 {
-			found[name] = faults
-		}
-	}
-	return found
 }

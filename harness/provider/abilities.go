@@ -1,6 +1,11 @@
 package provider
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+)
 
 // Snapshotter cuts and restores the state of all machines of a lab at once:
 // all paused, all saved, all resumed, so that connections between machines
@@ -26,4 +31,39 @@ type PowerController interface {
 type Freezer interface {
 	Freeze(ctx context.Context) error
 	Thaw(ctx context.Context) error
+}
+
+// StateKeeper keeps the booted machines of a lab for later ones.
+type StateKeeper interface {
+	SaveState(ctx context.Context, dir string) error
+	// Restored reports whether Create restored such a state, and if not why not.
+	Restored() (restored bool, why string)
+}
+
+// Journaler is a machine whose journal leaves it by a way that no fault touches.
+type Journaler interface {
+	Journal(ctx context.Context) (io.ReadCloser, error)
+}
+
+// Clock is a machine with a clock of its own, which stands still while it is saved.
+type Clock interface {
+	SetClock(ctx context.Context, now time.Time) error
+}
+
+// MissingError tells of an ability that a provider, or this machine of the
+// harness's, has not. Whoever needs it skips, with the reason.
+type MissingError struct {
+	Provider string
+	// Ability is what is wanted, as a noun: "snapshots".
+	Ability string
+	// Reason is why there is none, "" where it is the provider's nature.
+	Reason string
+}
+
+func (e *MissingError) Error() string {
+	text := fmt.Sprintf("the provider %s has no %s", e.Provider, e.Ability)
+	if e.Reason != "" {
+		text += ": " + e.Reason
+	}
+	return text
 }

@@ -4,8 +4,8 @@
 //
 // What every provider can do is in [Provider] and [Machine]. What only some can
 // do is an interface of one ability, found by type assertion: [Snapshotter],
-// [PowerController], [Freezer]. Whoever needs an ability that is missing
-// skips, and says why.
+// [PowerController], [Freezer] and their like. Whoever needs an ability that is
+// missing skips, and says why ([MissingError]).
 package provider
 
 import (
@@ -39,6 +39,9 @@ type Provider interface {
 	Name() string
 	// Create brings every machine up, ready for Exec. On error nothing is left.
 	Create(ctx context.Context, req Request) ([]Machine, error)
+	// Machines are those that were made so far, also by a Create that failed: what
+	// they printed says why.
+	Machines() []Machine
 	// Close takes every machine down and joins all errors. It is idempotent.
 	Close(ctx context.Context) error
 }

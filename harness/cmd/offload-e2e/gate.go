@@ -63,7 +63,7 @@ func (p *paths) gate(ctx context.Context, o runOptions, where string, out io.Wri
 	if err != nil {
 		return fmt.Errorf("make the report's folder: %w", err)
 	}
-	recorder := report.NewRecorder(report.Run{ID: id, Config: o.config, Keys: o.keys, Provider: "qemu", Harness: version()})
+	recorder := report.NewRecorder(report.Run{ID: id, Config: o.config, Keys: o.keys, Provider: o.chosen(), Harness: version()})
 	progress := report.NewProgress(out, report.LookOf(out, os.Getenv))
 	defer progress.Close()
 	r, err := e2e.Open(ctx, p.openOptions(o, held.dir, dir, recorder, progress))

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"offload-e2e/harness/e2e"
+	"offload-e2e/harness/lab"
 	"offload-e2e/harness/report"
 )
 
@@ -60,6 +61,14 @@ func (o runOptions) supported() error {
 			WayOut: "Use GUEST=embedded (or auto).", Exit: exitUsage}
 	}
 	return nil
+}
+
+// chosen is the provider that runs the machines.
+func (o runOptions) chosen() string {
+	if o.provider == "auto" || o.provider == "" {
+		return lab.QEMU
+	}
+	return o.provider
 }
 
 func newRunCommand(p *paths) *cobra.Command {
@@ -117,12 +126,12 @@ func (p *paths) run(ctx context.Context, o runOptions, s *supervisor, out io.Wri
 	if err != nil {
 		return fmt.Errorf("make the report's folder: %w", err)
 	}
-	recorder := report.NewRecorder(report.Run{ID: id, Config: o.config, Keys: o.keys, Provider: "qemu",
+	recorder := report.NewRecorder(report.Run{ID: id, Config: o.config, Keys: o.keys, Provider: o.chosen(),
 		Command: o.again(p), Harness: version()})
 	look := report.LookOf(out, os.Getenv)
 	progress := report.NewProgress(out, look)
-	lab, counts, runErr := p.walk(ctx, o, held.dir, dir, recorder, progress)
-	defer func() { _ = lab.close(ctx) }()
+	open, counts, runErr := p.walk(ctx, o, held.dir, dir, recorder, progress)
+	defer func() { _ = open.close(ctx) }()
 	progress.Close()
 	if runErr != nil {
 		e := explain(runErr)
@@ -145,10 +154,10 @@ func (p *paths) run(ctx context.Context, o runOptions, s *supervisor, out io.Wri
 	case result.Verdict == report.Error:
 		err = exitStatus(exitInfra)
 	}
-	if lab == nil {
+	if open == nil {
 		return err
 	}
-	return p.stay(ctx, s, lab, err, out)
+	return p.stay(ctx, s, open, err, out)
 }
 
 // walk opens the run and runs the suites on it. The lab is gone when it returns,
@@ -173,7 +182,7 @@ func (o runOptions) keeps(err error, verdict report.Verdict) bool {
 // openOptions are what a run is opened with.
 func (p *paths) openOptions(o runOptions, state, dir string, recorder *report.Recorder, progress *report.Progress) e2e.Options {
 	return e2e.Options{
-		Config: abs(mustWorkingDir(), o.config), Exchange: o.keys == "exchange",
+		Config: abs(mustWorkingDir(), o.config), Exchange: o.keys == "exchange", Provider: o.chosen(),
 		Recipe: p.recipe(), Embedded: p.embedded(), Base: p.base(), Nixpkgs: p.nixpkgs(), Programs: p.programs(),
 		Images: p.images(), Cache: p.Cache, Eval: p.eval(), State: state, Mirror: os.Getenv(mirrorVariable),
 		Artifacts: dir, Recorder: recorder, Progress: progress,

@@ -74,7 +74,7 @@ func (p *paths) up(ctx context.Context, o upOptions, s *supervisor, out io.Write
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return fmt.Errorf("prepare the state folder: %w", err)
 	}
-	recorder := report.NewRecorder(report.Run{ID: report.NewRunID(time.Now()), Config: o.config, Keys: o.keys, Provider: "qemu"})
+	recorder := report.NewRecorder(report.Run{ID: report.NewRunID(time.Now()), Config: o.config, Keys: o.keys, Provider: runOptions{}.chosen()})
 	progress := report.NewProgress(out, report.LookOf(out, os.Getenv))
 	l, err := p.openLab(ctx, runOptions{config: o.config, keys: o.keys}, "up", held.dir, dir, recorder, progress)
 	if err != nil {

@@ -171,7 +171,7 @@ func sectorOptions(t *testing.T, stateDir string, b Bundle) Options {
 	return Options{
 		Bundle: b,
 		Cables: ends.cables,
-		Transport: func(machine string) (Transport, error) {
+		Transport: func(machine string) (provider.Transport, error) {
 			return &consoleTransport{console: filepath.Join(stateDir, machine, "console.log")}, nil
 		},
 		BootTimeout: time.Minute,

@@ -327,7 +327,7 @@ func TestCloseEndsWhatIsUnderWay(t *testing.T) {
 	stateDir := t.TempDir()
 	o := sectorOptions(t, stateDir, b)
 	asked := make(chan struct{}, 1000)
-	o.Transport = func(string) (Transport, error) { return &deafTransport{asked: asked}, nil }
+	o.Transport = func(string) (provider.Transport, error) { return &deafTransport{asked: asked}, nil }
 	p, err := New(o)
 	if err != nil {
 		t.Fatal(err)

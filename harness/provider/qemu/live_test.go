@@ -103,7 +103,7 @@ func liveLab(t *testing.T, image guestImage, saved string) (*qemu.Provider, map[
 		Cables: func(name string) (qemu.Cables, error) {
 			return qemu.Cables{LAN: filepath.Join(sockets, name+".lan"), Mgmt: filepath.Join(sockets, name+".mgmt")}, nil
 		},
-		Transport: func(name string) (qemu.Transport, error) {
+		Transport: func(name string) (provider.Transport, error) {
 			return machine.New(machine.Config{
 				Name: name, Signer: image.signer, HostKey: image.hostKey,
 				Dial: func(ctx context.Context) (net.Conn, error) { return management[name].DialContext(ctx, sshdPort) },
@@ -124,7 +124,11 @@ func liveLab(t *testing.T, image guestImage, saved string) (*qemu.Provider, map[
 		t.Fatal(err)
 	}
 	t.Logf("create: %s, %+v", time.Since(begin).Round(time.Millisecond), p.Origin())
-	return p, p.Machines()
+	machines := map[string]*qemu.Machine{}
+	for _, m := range p.Machines() {
+		machines[m.Name()] = m.(*qemu.Machine)
+	}
+	return p, machines
 }
 
 func timed(t *testing.T, what string, do func() error) {

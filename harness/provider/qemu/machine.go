@@ -35,18 +35,6 @@ func (e *DeathError) Error() string {
 // Is makes a death a way of being off.
 func (e *DeathError) Is(target error) bool { return target == ErrOff }
 
-// Transport runs commands on a machine, over its management cable. It dials
-// when it is first used, and again after Reset.
-type Transport interface {
-	Exec(ctx context.Context, cmd provider.Command) (provider.Result, error)
-	CopyTo(ctx context.Context, content io.Reader, path string, mode fs.FileMode) error
-	CopyFrom(ctx context.Context, path string, w io.Writer) error
-	// Reset gives up the connection there is, if any: the machine at its other
-	// end has lost its power or its memory.
-	Reset()
-	Close() error
-}
-
 // Machine is one virtual machine. Besides [provider.Machine] it is a
 // [provider.PowerController] and a [provider.Freezer].
 type Machine struct {
@@ -55,7 +43,7 @@ type Machine struct {
 	lab       *Provider
 	hardware  hardware
 	console   *console
-	transport Transport
+	transport provider.Transport
 
 	// power serialises whatever starts, stops or saves the machine.
 	power sync.Mutex
@@ -70,6 +58,8 @@ var (
 	_ provider.Machine         = (*Machine)(nil)
 	_ provider.PowerController = (*Machine)(nil)
 	_ provider.Freezer         = (*Machine)(nil)
+	_ provider.Journaler       = (*Machine)(nil)
+	_ provider.Clock           = (*Machine)(nil)
 )
 
 // Name is the machine's role.
@@ -108,6 +98,18 @@ func (m *Machine) Logs(context.Context) (io.ReadCloser, error) {
 // guest's own format, independent of its network.
 func (m *Machine) Journal(context.Context) (io.ReadCloser, error) {
 	return m.openLog("journal", m.hardware.journal)
+}
+
+// SetClock sets the guest's clock.
+func (m *Machine) SetClock(ctx context.Context, now time.Time) error {
+	result, err := m.Exec(ctx, provider.Cmd("date", "--set", fmt.Sprintf("@%.3f", float64(now.UnixMilli())/1000)))
+	if err != nil {
+		return err
+	}
+	if err := result.Err(); err != nil {
+		return fmt.Errorf("set the clock of %s: %w", m.name, err)
+	}
+	return nil
 }
 
 func (m *Machine) openLog(what, path string) (io.ReadCloser, error) {

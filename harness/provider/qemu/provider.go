@@ -38,7 +38,7 @@ type Options struct {
 	// Cables is asked before every start of a machine's QEMU.
 	Cables func(machine string) (Cables, error)
 	// Transport makes the way commands take to a machine; asked once a machine.
-	Transport func(machine string) (Transport, error)
+	Transport func(machine string) (provider.Transport, error)
 	// Cut, where set, is called around the moment in which Restore replaces what
 	// the machines are; it keeps frames from before from those after, and calls
 	// do once. The machines run, as far as they do, when it is called.
@@ -94,6 +94,7 @@ type Provider struct {
 var (
 	_ provider.Provider    = (*Provider)(nil)
 	_ provider.Snapshotter = (*Provider)(nil)
+	_ provider.StateKeeper = (*Provider)(nil)
 )
 
 // New checks the options. Nothing is started before Create.
@@ -135,13 +136,23 @@ func (p *Provider) Origin() Origin {
 	return p.origin
 }
 
-// Machines are the machines Create made, by name.
-func (p *Provider) Machines() map[string]*Machine {
+// Restored reports whether Create restored a saved state, and if not why not.
+func (p *Provider) Restored() (bool, string) {
+	origin := p.Origin()
+	return origin.Restored, origin.Reason
+}
+
+// Machines are those Create made, as far as it came.
+func (p *Provider) Machines() []provider.Machine {
 	p.op.Lock()
 	defer p.op.Unlock()
-	all := make(map[string]*Machine, len(p.machines))
-	for _, m := range p.machines {
-		all[m.name] = m
+	return p.made()
+}
+
+func (p *Provider) made() []provider.Machine {
+	all := make([]provider.Machine, len(p.machines))
+	for i, m := range p.machines {
+		all[i] = m
 	}
 	return all
 }
@@ -174,11 +185,7 @@ func (p *Provider) Create(ctx context.Context, req provider.Request) (_ []provid
 	if err := p.bringUp(ctx); err != nil {
 		return nil, err
 	}
-	made := make([]provider.Machine, len(p.machines))
-	for i, m := range p.machines {
-		made[i] = m
-	}
-	return made, nil
+	return p.made(), nil
 }
 
 // add prepares a machine's folder and hardware; it starts nothing.

@@ -110,7 +110,7 @@ func holdLab(dir string) error {
 	p, err := New(Options{
 		Bundle: Bundle{Disk: filepath.Join(dir, "base.img"), DiskFormat: "raw", ID: "sector"},
 		Cables: ends.cables,
-		Transport: func(machine string) (Transport, error) {
+		Transport: func(machine string) (provider.Transport, error) {
 			return &consoleTransport{console: filepath.Join(dir, "state", machine, "console.log")}, nil
 		},
 	})

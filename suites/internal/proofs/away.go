@@ -2,6 +2,7 @@ package proofs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"offload-e2e/harness/check"
 	"offload-e2e/harness/network"
 	"offload-e2e/harness/nixos"
+	"offload-e2e/harness/provider"
 )
 
 // Way is a way of being away. Take makes the desktop go; what it returns brings it
@@ -41,23 +43,41 @@ var (
 
 // Away are the specs for one way of being away: the desktop goes, and that is
 // proved; builds still succeed on the laptop, within the budget; no command hangs;
-// the desktop returns, and that is proved; offload resumes by itself.
+// the desktop returns, and that is proved; offload resumes by itself. Where the
+// machines cannot go away like that, all of them are skipped, and say why.
 func (s Suite) Away(w Way, budget time.Duration) {
 	var back func(context.Context) error
-	It("takes the desktop away: "+w.Name, func(ctx SpecContext) {
-		fail(s.Walk(ctx, "takes the desktop away: "+w.Name, func(ctx context.Context) (err error) {
+	var missing *provider.MissingError
+	it := func(title string, f func(ctx SpecContext)) {
+		It(title, func(ctx SpecContext) {
+			if missing != nil {
+				Skip(missing.Error())
+			}
+			f(ctx)
+		}, NodeTimeout(specLimit))
+	}
+	proves := func(c check.Check) {
+		it(c.Title+" ["+c.Machine+"]", func(ctx SpecContext) { judge(s.Check(ctx, c)) })
+	}
+	it("takes the desktop away: "+w.Name, func(ctx SpecContext) {
+		err := s.Walk(ctx, "takes the desktop away: "+w.Name, func(ctx context.Context) (err error) {
 			if back, err = w.Take(ctx, s); err != nil {
 				return err
 			}
 			return s.WaitPort(ctx, 22, w.Away...)
-		}))
-	}, NodeTimeout(specLimit))
-	s.Proves(check.Offline(w.Name, budget))
-	It("runs offload-status while the desktop is "+w.Name, func(ctx SpecContext) {
+		})
+		if errors.As(err, &missing) {
+			back = nil
+			Skip(missing.Error())
+		}
+		fail(err)
+	})
+	proves(check.Offline(w.Name, budget))
+	it("runs offload-status while the desktop is "+w.Name, func(ctx SpecContext) {
 		_, f := s.TypeAside(ctx, check.UserCommand{Name: "offload-status", Role: nixos.Laptop, Deadline: 45 * time.Second})
 		judge(f)
-	}, NodeTimeout(specLimit))
-	It("brings the desktop back: "+w.Name, func(ctx SpecContext) {
+	})
+	it("brings the desktop back: "+w.Name, func(ctx SpecContext) {
 		if back == nil {
 			Skip("it was not away")
 		}
@@ -68,9 +88,9 @@ func (s Suite) Away(w Way, budget time.Duration) {
 			back = nil
 			return s.WaitPort(ctx, 22, check.Open)
 		}))
-	}, NodeTimeout(specLimit))
-	s.Proves(check.Resumed(w.Name))
-	s.Proves(check.Remounted(w.Name))
+	})
+	proves(check.Resumed(w.Name))
+	proves(check.Remounted(w.Name))
 	// A fault does not outlive its specs, also where they were cut short.
 	AfterAll(func(ctx SpecContext) {
 		if back != nil {

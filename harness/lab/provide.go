@@ -1,0 +1,146 @@
+package lab
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"offload-e2e/harness/guest"
+	"offload-e2e/harness/machine"
+	"offload-e2e/harness/network"
+	"offload-e2e/harness/nixos"
+	"offload-e2e/harness/provider"
+	"offload-e2e/harness/provider/qemu"
+)
+
+// The providers a lab can be brought up with.
+const QEMU = "qemu"
+
+// managementPort is the port of the guests' management sshd, set by their recipe.
+const managementPort = 2222
+
+// maxSessions is how many commands run at once over one connection.
+const maxSessions = 8
+
+// createMachines makes the provider, and the machines with it.
+func (l *Lab) createMachines(ctx context.Context) error {
+	signer, hostKey, err := keys(l.options.Image)
+	if err != nil {
+		return err
+	}
+	dials := map[string]func(context.Context) (net.Conn, error){}
+	transport := func(name string, dial func(context.Context) (net.Conn, error)) (provider.Transport, error) {
+		dials[name] = dial
+		return machine.New(machine.Config{Name: name, Signer: signer, HostKey: hostKey, MaxSessions: maxSessions, Dial: dial})
+	}
+	switch l.options.Provider {
+	case QEMU, "":
+		l.provider, err = l.newQEMU(transport)
+	default:
+		err = fmt.Errorf("no provider %q", l.options.Provider)
+	}
+	if err != nil {
+		return err
+	}
+	stateDir := filepath.Join(l.options.StateDir, "machines")
+	if err := os.MkdirAll(stateDir, 0o700); err != nil {
+		return err
+	}
+	request := provider.Request{StateDir: stateDir}
+	for _, m := range []struct {
+		name string
+		addr netip.Addr
+	}{{"desktop", DesktopAddr}, {"laptop", LaptopAddr}} {
+		request.Machines = append(request.Machines, provider.MachineRequest{
+			Name: m.name, Addr: m.addr, MAC: macOf(m.addr), MemoryMiB: l.options.MemoryMiB})
+	}
+	made, err := l.provider.Create(ctx, request)
+	if err != nil {
+		return fmt.Errorf("bring the machines up: %w", err)
+	}
+	if keeper, ok := l.provider.(provider.StateKeeper); ok {
+		l.Restored, l.RestoreReason = keeper.Restored()
+	}
+	for _, p := range made {
+		m := &Machine{Machine: machine.Wrap(p), provider: l.provider.Name(), dial: dials[p.Name()], Role: nixos.Role(p.Name()),
+			configuration: l.options.Base[nixos.Role(p.Name())]}
+		switch m.Role {
+		case nixos.Desktop:
+			l.Desktop, m.Addr = m, DesktopAddr
+		case nixos.Laptop:
+			l.Laptop, m.Addr = m, LaptopAddr
+		}
+	}
+	return nil
+}
+
+// dialed is a machine's transport over connections that a function dials.
+type dialed func(name string, dial func(context.Context) (net.Conn, error)) (provider.Transport, error)
+
+// newQEMU is the provider of virtual machines, each with a management cable.
+func (l *Lab) newQEMU(transport dialed) (provider.Provider, error) {
+	for _, name := range []string{"desktop", "laptop"} {
+		m, err := network.NewManagement(name, nil)
+		if err != nil {
+			return nil, fmt.Errorf("open the management cable of the %s: %w", name, err)
+		}
+		l.mgmt[name] = m
+		l.closers = append(l.closers, m.Close)
+		if err := m.Listen(l.socket(name, "mgmt")); err != nil {
+			return nil, fmt.Errorf("open the management cable of the %s: %w", name, err)
+		}
+	}
+	return qemu.New(qemu.Options{
+		Bundle:      Bundle(l.options.Image),
+		Accelerator: l.options.Accelerator,
+		Cables: func(name string) (qemu.Cables, error) {
+			return qemu.Cables{LAN: l.socket(name, "lan"), Mgmt: l.socket(name, "mgmt")}, nil
+		},
+		Transport: func(name string) (provider.Transport, error) {
+			m := l.mgmt[name]
+			return transport(name, func(ctx context.Context) (net.Conn, error) { return m.DialContext(ctx, managementPort) })
+		},
+		Append:     func(name string) string { return "systemd.hostname=" + name + " systemd.machine_id=" + machineID(name) },
+		Cut:        l.LAN.Cut,
+		SavedState: l.statePath(),
+	})
+}
+
+// Bundle is a guest image as QEMU boots it.
+func Bundle(img *guest.Image) qemu.Bundle {
+	return qemu.Bundle{Disk: img.Path(guest.DiskName), DiskFormat: "qcow2", Kernel: img.Path(guest.KernelName),
+		Initrd: img.Path(guest.InitrdName), Append: img.Append, ID: img.ID}
+}
+
+// machineID is a fixed machine-id(5) for a machine, so that both, booted from one
+// image, differ, and a restored one stays what it was.
+func machineID(name string) string {
+	id := strings.Repeat("0", 32)
+	text := hex.EncodeToString([]byte("e2e" + name))
+	return (text + id)[:32]
+}
+
+func keys(img *guest.Image) (ssh.Signer, ssh.PublicKey, error) {
+	private, err1 := os.ReadFile(img.Path(guest.KeyName))
+	public, err2 := os.ReadFile(img.Path(guest.HostKeyName))
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, nil, fmt.Errorf("read the guest image's keys: %w", err)
+	}
+	signer, err := ssh.ParsePrivateKey(private)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the guest image's key: %w", err)
+	}
+	hostKey, _, _, _, err := ssh.ParseAuthorizedKey(public)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the guest image's host key: %w", err)
+	}
+	return signer, hostKey, nil
+}
