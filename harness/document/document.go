@@ -48,20 +48,25 @@ type Decoder interface {
 	Decode(s *Source, n *yaml.Node)
 }
 
-// Validator is a value that knows what is wrong with itself. At is the key to
-// blame, where the error is a *[KeyError].
+// Validator is a value that knows what is wrong with itself. Where the error is a
+// *[KeyError], it names the key to blame.
 type Validator interface {
 	Validate() error
 }
 
-// KeyError is what is wrong with one key of a value.
+// KeyError is what is wrong with one key of a value; without a key, with all of it.
 type KeyError struct {
 	Key    string
 	What   string
 	WayOut string
 }
 
-func (e *KeyError) Error() string { return e.Key + ": " + e.What }
+func (e *KeyError) Error() string {
+	if e.Key == "" {
+		return e.What
+	}
+	return e.Key + ": " + e.What
+}
 
 // Source is a document under reading, with the problems found so far.
 type Source struct {
@@ -132,7 +137,7 @@ type field struct {
 	name, doc string
 	enum      []string
 	need      bool
-	index     int
+	index     []int
 	typ       reflect.Type
 }
 
@@ -141,11 +146,18 @@ func fieldsOf(t reflect.Type) []field {
 	var all []field
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if f.Anonymous && f.Type.Kind() == reflect.Struct {
+			for _, inner := range fieldsOf(f.Type) {
+				inner.index = append([]int{i}, inner.index...)
+				all = append(all, inner)
+			}
+			continue
+		}
 		name := f.Tag.Get("yaml")
 		if name == "" || name == "-" {
 			continue
 		}
-		d := field{name: name, doc: f.Tag.Get("doc"), need: f.Tag.Get("need") != "", index: i, typ: f.Type}
+		d := field{name: name, doc: f.Tag.Get("doc"), need: f.Tag.Get("need") != "", index: []int{i}, typ: f.Type}
 		if e := f.Tag.Get("enum"); e != "" {
 			d.enum = strings.Split(e, ",")
 		}
@@ -274,7 +286,7 @@ func (s *Source) decodeStruct(n *yaml.Node, v reflect.Value) {
 		case seen[key.Value]:
 			s.Wrong(key, fmt.Sprintf("the key %q stands here a second time", key.Value), "")
 		default:
-			s.decode(value, v.Field(fields[at].index), fields[at])
+			s.decode(value, v.FieldByIndex(fields[at].index), fields[at])
 		}
 		seen[key.Value] = true
 	}

@@ -1,136 +1,190 @@
-// Package scenario loads what is to go wrong, and what has to be found then: one
+// Package scenario holds what is to go wrong, and what has to be found then: one
 // file a fault, readable by a person who knows Nix and not Go.
 package scenario
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"maps"
+	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 
+	"offload-e2e/harness/check"
+	"offload-e2e/harness/document"
+	"offload-e2e/harness/fault"
 	"offload-e2e/harness/nixos"
 )
 
-// Scenario is one fault of the configuration with its expected diagnosis.
+// Scenario is one thing that goes wrong, and what has to be found then.
 type Scenario struct {
-	// ID is the row of the catalogue, or a name: "X1".
-	ID    string `yaml:"id"`
-	Title string `yaml:"title"`
-	Layer string `yaml:"layer"`
-	Given Given  `yaml:"given"`
-	Then  Then   `yaml:"then"`
+	ID     string  `yaml:"id" need:"yes" doc:"the row of the fault catalogue (X1), or a name of letters, digits and hyphens"`
+	Title  string  `yaml:"title" need:"yes" doc:"what is wrong, as a sentence"`
+	Layer  string  `yaml:"layer" need:"yes" enum:"ssh,cache,nfs,nix,network,keys,power,disk,concurrency,time,together" doc:"the part of the stack; the folder of the file has the same name"`
+	Silent string  `yaml:"silent" enum:"no,status,all" doc:"which user commands say that all is well meanwhile: none (no), the status commands (status), all of them (all)"`
+	Field  string  `yaml:"field" doc:"the story, where it happened to a user"`
+	Real   string  `yaml:"really" doc:"where the fault does not do what one would expect: what it does, and the evidence"`
+	Given  Given   `yaml:"given" doc:"what is done to the configuration before the machines switch to it"`
+	When   []Event `yaml:"when" doc:"what goes wrong while the machines run, in order"`
+	Then   Then    `yaml:"then" need:"yes" doc:"what has to be found"`
+	Undo   string  `yaml:"undo" enum:"restore,hold again" doc:"how it ends: the machines are restored (restore, the default), or the faults are taken back and all has to hold again (hold again)"`
 
-	file string
+	// File is where it was read from.
+	File string
 }
 
 // Given is what is done to the configuration under test.
 type Given struct {
-	// Edits change the text of files, relative to the repository.
-	Edits []Edit `yaml:"edits"`
-	// Modules are extra Nix modules, as text, by machine.
-	Modules map[nixos.Role]string `yaml:"modules"`
+	Edits   []Edit                `yaml:"edits" doc:"changes of the text of files"`
+	Modules map[nixos.Role]string `yaml:"modules" enum:"desktop,laptop" doc:"extra Nix modules, by machine"`
 }
 
 // Edit replaces a text that must occur exactly once in a file.
 type Edit struct {
-	File string `yaml:"file"`
-	From string `yaml:"from"`
-	To   string `yaml:"to"`
+	File string `yaml:"file" need:"yes" doc:"the file, relative to the configuration"`
+	From string `yaml:"from" need:"yes" doc:"the text to replace; it must occur exactly once"`
+	To   string `yaml:"to" doc:"what stands there instead"`
+
+	// node is where it was written.
+	line, column int
 }
 
-// Then is what must be found.
+// Decode reads an edit, and where it stands.
+func (e *Edit) Decode(s *document.Source, n *yaml.Node) {
+	type plain Edit
+	s.Decode(n, (*plain)(e))
+	e.line, e.column = n.Line, n.Column
+}
+
+// Event is one fault at one moment.
+type Event struct {
+	At    Moment        `yaml:"at" doc:"when: before the checks (the default), after 10 s, after phase 3, when 1 MiB of a NAR has passed, when the builder has accepted the build"`
+	Fault FaultRef      `yaml:"fault" need:"yes" doc:"what goes wrong"`
+	For   time.Duration `yaml:"for" doc:"how long; nothing is to the end"`
+}
+
+// FaultRef is one fault, by name and with its parameters.
+type FaultRef struct {
+	Name string
+	fault.Fault
+}
+
+// Noun, Kinds and Choose make a fault one of several kinds.
+func (*FaultRef) Noun() string                 { return "fault" }
+func (*FaultRef) Kinds() map[string]func() any { return fault.Kinds() }
+func (f *FaultRef) Choose(name string, value any) {
+	f.Name, f.Fault = name, value.(fault.Fault)
+}
+func (f *FaultRef) Decode(s *document.Source, n *yaml.Node) { s.Choose(n, f) }
+
+// CheckRef is one check, by name and with its parameters.
+type CheckRef struct {
+	Name string
+	check.Maker
+}
+
+// Noun, Kinds and Choose make a check one of several kinds.
+func (*CheckRef) Noun() string { return "check" }
+func (*CheckRef) Kinds() map[string]func() any {
+	kinds := map[string]func() any{"EV.evaluates": func() any { return &evaluates{} }, "EV.switch": func() any { return &evaluates{} }}
+	for name, fresh := range check.Makers() {
+		kinds[name] = func() any { return fresh() }
+	}
+	return kinds
+}
+func (c *CheckRef) Choose(name string, value any) {
+	c.Name = name
+	c.Maker, _ = value.(check.Maker)
+}
+func (c *CheckRef) Decode(s *document.Source, n *yaml.Node) { s.Choose(n, c) }
+
+// evaluates are the checks that come with a switch, and are made by nobody else.
+type evaluates struct{}
+
+// Then is what has to be found.
 type Then struct {
-	// Check must break, with Diagnosis as the first root cause of all.
-	Check     string `yaml:"check"`
-	Diagnosis string `yaml:"diagnosis"`
+	Check     CheckRef      `yaml:"check" doc:"the check that must break"`
+	Diagnosis string        `yaml:"diagnosis" doc:"the code of its diagnosis, which must be the first root cause"`
+	Diagnoses []string      `yaml:"diagnoses" doc:"the codes that must all be root causes, where several things are broken at once"`
+	Also      []string      `yaml:"also" doc:"further root causes that come with the fault; say in a comment why"`
+	Hold      Hold          `yaml:"hold" doc:"all, or a list of checks that must hold in spite of the fault"`
+	Run       []CheckRef    `yaml:"run" doc:"further checks to make, beside those of the four phases"`
+	Budget    time.Duration `yaml:"budget" doc:"within which time what has to hold must hold (30 s), or come to hold again"`
 }
 
-// Load reads one scenario; the error names the file and, where it can, the line.
-func Load(file string) (*Scenario, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("read scenario: %w", err)
-	}
-	s := &Scenario{file: file}
-	dec := yaml.NewDecoder(bytes.NewReader(text))
-	dec.KnownFields(true)
-	if err := dec.Decode(s); err != nil {
-		return nil, fmt.Errorf("read scenario %s: %w", file, err)
-	}
-	var missing []string
-	for name, value := range map[string]string{"id": s.ID, "title": s.Title, "layer": s.Layer, "then.check": s.Then.Check, "then.diagnosis": s.Then.Diagnosis} {
-		if value == "" {
-			missing = append(missing, name)
-		}
-	}
-	slices.Sort(missing)
-	if len(missing) > 0 {
-		return nil, fmt.Errorf("read scenario %s: %s must be set", file, strings.Join(missing, ", "))
-	}
-	if len(s.Given.Edits) == 0 && len(s.Given.Modules) == 0 {
-		return nil, fmt.Errorf("read scenario %s: given says nothing: it has edits or modules", file)
-	}
-	for role := range s.Given.Modules {
-		if role != nixos.Desktop && role != nixos.Laptop {
-			return nil, fmt.Errorf("read scenario %s: given.modules.%s: a machine is desktop or laptop", file, role)
-		}
-	}
-	return s, nil
+// Hold is what must hold: all, or some checks.
+type Hold struct {
+	All    bool
+	Checks []CheckRef
 }
 
-// Find loads the scenarios of a folder, or of files that match a glob, sorted by
-// their path. Two of the same id are an error.
-func Find(where string) ([]*Scenario, error) {
-	var files []string
-	if info, err := os.Stat(where); err == nil && info.IsDir() {
-		err := filepath.WalkDir(where, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && d.Type().IsRegular() && filepath.Ext(path) == ".yaml" {
-				files = append(files, path)
+// Decode reads "all" or a list of checks.
+func (h *Hold) Decode(s *document.Source, n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode && n.Value == "all" {
+		h.All = true
+		return
+	}
+	s.Decode(n, &h.Checks)
+}
+
+// Schema is "all", one check, or a list of them.
+func (h *Hold) Schema(of func(reflect.Type) map[string]any) map[string]any {
+	return map[string]any{"anyOf": []any{map[string]any{"const": "all"}, of(reflect.TypeFor[[]CheckRef]())}}
+}
+
+// Any reports whether anything is to hold.
+func (h Hold) Any() bool { return h.All || len(h.Checks) > 0 }
+
+// Codes are the diagnoses that must be found.
+func (t Then) Codes() []string {
+	if t.Diagnosis != "" {
+		return append([]string{t.Diagnosis}, t.Diagnoses...)
+	}
+	return t.Diagnoses
+}
+
+// Validate refuses an expectation that is none, or two.
+func (t *Then) Validate() error {
+	const way = "write check and diagnosis of what must break, or diagnoses where two things are broken, or hold"
+	switch {
+	case t.Hold.Any() && (t.Check.Name != "" || len(t.Codes()) > 0):
+		return &document.KeyError{Key: "hold", What: "what holds does not break", WayOut: way}
+	case t.Hold.Any():
+		return nil
+	case t.Diagnosis != "" && len(t.Diagnoses) > 0:
+		return &document.KeyError{Key: "diagnoses", What: "write diagnosis or diagnoses, not both", WayOut: way}
+	case len(t.Codes()) == 0:
+		return &document.KeyError{Key: "", What: "nothing is expected", WayOut: way}
+	case t.Check.Name == "" && t.Diagnosis != "":
+		return &document.KeyError{Key: "diagnosis", What: "the check that must break is missing", WayOut: "name it with check"}
+	case t.Budget < 0:
+		return &document.KeyError{Key: "budget", What: "it is negative"}
+	}
+	for key, codes := range map[string][]string{"diagnosis": t.Codes(), "also": t.Also} {
+		for _, code := range codes {
+			if _, known := check.Catalogue[code]; !known {
+				return &document.KeyError{Key: key, What: fmt.Sprintf("there is no diagnosis %q", code), WayOut: document.Suggest(code, slices.Sorted(maps.Keys(check.Catalogue)))}
 			}
-			return err
-		})
-		if err != nil {
-			return nil, err
 		}
-	} else if files, err = filepath.Glob(where); err != nil {
-		return nil, fmt.Errorf("scenarios %q: %w", where, err)
 	}
-	if len(files) == 0 {
-		return nil, fmt.Errorf("no scenarios at %s", where)
-	}
-	slices.Sort(files)
-	var all []*Scenario
-	var errs []error
-	seen := map[string]string{}
-	for _, f := range files {
-		s, err := Load(f)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		if other, twice := seen[s.ID]; twice {
-			errs = append(errs, fmt.Errorf("scenario %s stands in %s and in %s", s.ID, other, f))
-		}
-		seen[s.ID] = f
-		all = append(all, s)
-	}
-	return all, errors.Join(errs...)
+	return nil
 }
 
-// Apply copies a repository into the empty folder dir and changes the copy.
-func (s *Scenario) Apply(repository, dir string) error {
-	if err := os.CopyFS(dir, nixFiles(repository)); err != nil {
-		return fmt.Errorf("copy the configuration: %w", err)
+// Validate refuses what is sound in each part, and not as a whole.
+func (s *Scenario) Validate() error {
+	switch {
+	case strings.ContainsFunc(s.ID, func(r rune) bool {
+		return !(r == '-' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z')
+	}):
+		return &document.KeyError{Key: "id", What: fmt.Sprintf("%q has more than letters, digits and hyphens", s.ID)}
+	case len(s.Given.Edits) == 0 && len(s.Given.Modules) == 0 && len(s.When) == 0:
+		return &document.KeyError{Key: "", What: "nothing goes wrong", WayOut: "given has edits or modules, when has faults"}
 	}
-	for _, e := range s.Given.Edits {
-		if err := e.apply(dir); err != nil {
-			return fmt.Errorf("scenario %s (%s): %w", s.ID, s.file, err)
+	for i, e := range s.When {
+		if i > 0 && e.At.Kind == Before && s.When[i-1].At.Kind != Before && s.When[i-1].At.Kind != AfterPhase {
+			return &document.KeyError{Key: "when", What: fmt.Sprintf("event %d comes before the checks, and stands after one that comes while they are made", i+1), WayOut: "put the events in their order"}
 		}
 	}
 	return nil
@@ -142,32 +196,4 @@ func (s *Scenario) Settings(role nixos.Role) []string {
 		return []string{text}
 	}
 	return nil
-}
-
-func (e Edit) apply(dir string) error {
-	if !filepath.IsLocal(e.File) {
-		return fmt.Errorf("edit of %q: the file must be in the configuration", e.File)
-	}
-	path := filepath.Join(dir, e.File)
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("edit: %w", err)
-	}
-	if n := strings.Count(string(text), e.From); n != 1 || e.From == "" {
-		return fmt.Errorf("edit of %s: %q occurs %d times, and must occur exactly once", e.File, e.From, n)
-	}
-	return os.WriteFile(path, []byte(strings.Replace(string(text), e.From, e.To, 1)), 0o644)
-}
-
-// nixFiles is a repository without what is no part of a configuration.
-func nixFiles(dir string) fs.FS { return filtered{os.DirFS(dir)} }
-
-type filtered struct{ fs.FS }
-
-// ReadDir leaves out version control and our own evaluator.
-func (f filtered) ReadDir(name string) ([]fs.DirEntry, error) {
-	entries, err := fs.ReadDir(f.FS, name)
-	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool {
-		return e.Name() == ".git" || name == "." && e.Name() == "embedded" || e.Type()&fs.ModeSymlink != 0
-	}), err
 }
