@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -77,6 +78,14 @@ func Open(ctx context.Context, o Options) (*Run, error) {
 	}); err != nil {
 		return nil, err
 	}
+	inputs, err := inputsOf(img.ID, r.Configurations)
+	if err != nil {
+		return nil, err
+	}
+	r.Recorder.EditRun(func(run *report.Run) {
+		run.Inputs = inputs
+		run.Machines = map[string]string{"desktop": lab.DesktopAddr.String(), "laptop": lab.LaptopAddr.String()}
+	})
 	var accel qemu.Accelerator
 	if o.Provider == lab.QEMU {
 		if accel, err = r.accelerator(ctx, img, filepath.Join(o.Cache, "accelerator.json")); err != nil {
@@ -153,6 +162,16 @@ func (r *Run) evaluate(ctx context.Context) (map[nixos.Role]*nixos.Configuration
 		base[role], r.Configurations[role] = bases[i], users[i]
 	}
 	return base, nil
+}
+
+// inputsOf is a hash of what a run is made from: of two with the same, one that
+// finds something else is flaky.
+func inputsOf(image string, configurations map[nixos.Role]*nixos.Configuration) (string, error) {
+	text, err := json.Marshal(configurations)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(append(text, image...)))[:16], nil
 }
 
 // accelerator probes once an image and machine, and keeps the answer.

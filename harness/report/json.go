@@ -26,16 +26,36 @@ type Writer interface {
 	Write(w io.Writer, r *Report) error
 }
 
-// Writers are all there are.
-func Writers() []Writer { return []Writer{JSON{}, JUnit{}, Markdown{}} }
+// Writers are all there are. The page shows the logs and scenarios of a run's
+// folder, where one is named.
+func Writers(dir string, scenarios []Outcome) []Writer {
+	return []Writer{JSON{}, JUnit{}, Markdown{}, HTML{Dir: dir, Scenarios: scenarios}}
+}
 
-// Save writes a report in every format into a folder that exists. Each file
-// appears whole or not at all; all errors are joined.
+// ownFiles are the names of what Save writes.
+func ownFiles() []string {
+	names := []string{ScenariosFile}
+	for _, w := range Writers("", nil) {
+		names = append(names, w.File())
+	}
+	return names
+}
+
+// Save writes a report in every format into a folder that exists, and what is too
+// long for it into files beside it. Each file appears whole or not at all; all
+// errors are joined.
 func Save(dir string, r *Report) error {
 	var errs []error
-	for _, w := range Writers() {
+	slim, err := storeEvidence(dir, r)
+	errs = append(errs, err)
+	if slim.Artifacts, err = Artifacts(dir); err != nil {
+		errs = append(errs, fmt.Errorf("list the run's files: %w", err))
+	}
+	scenarios, err := LoadOutcomes(dir)
+	errs = append(errs, err)
+	for _, w := range Writers(dir, scenarios) {
 		var b bytes.Buffer
-		err := w.Write(&b, r)
+		err := w.Write(&b, slim)
 		if err == nil {
 			err = writeFile(filepath.Join(dir, w.File()), b.Bytes())
 		}

@@ -127,7 +127,7 @@ func findingsMarkdown(b *strings.Builder, r *Report) {
 			if f.Phase != phase || f.State != Broken && f.State != Errored || len(f.Evidence) == 0 {
 				continue
 			}
-			fmt.Fprintf(b, "\n<details><summary>Evidence of %s on %s</summary>\n", html(f.Check), html(f.Machine))
+			fmt.Fprintf(b, "\n<details><summary>Evidence of %s on %s</summary>\n", escaped(f.Check), escaped(f.Machine))
 			for _, e := range f.Evidence {
 				fmt.Fprintf(b, "\n%s\n\n%s\n", cell(e.heading()), fenced(e.Text))
 			}
@@ -215,14 +215,14 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
-// html is text that no browser takes for markup.
-func html(text string) string {
+// escaped is text that no browser takes for markup.
+func escaped(text string) string {
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(oneLine(text))
 }
 
 // cell is text for a table or a sentence: one line, nothing of it markup.
 func cell(text string) string {
-	return strings.NewReplacer(`\`, `\\`, "|", `\|`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`).Replace(html(text))
+	return strings.NewReplacer(`\`, `\\`, "|", `\|`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`).Replace(escaped(text))
 }
 
 // code is text as an inline code span, also when it has backticks.

@@ -16,6 +16,10 @@ type Report struct {
 	Findings      []Finding      `json:"findings"`
 	Disagreements []Disagreement `json:"disagreements"`
 	Timeline      []Span         `json:"timeline"`
+	// Promises are those that were measured in this run.
+	Promises []Promise `json:"promises,omitempty"`
+	// Artifacts are the files beside the report, and what each is.
+	Artifacts []Artifact `json:"artifacts,omitempty"`
 	// Errors are the words of what kept the run from a verdict (exit 2 and 3).
 	Errors []RunError `json:"errors,omitempty"`
 }
@@ -34,6 +38,13 @@ type Run struct {
 	Restored    bool                `json:"restored"`    // machines were restored, not booted
 	Command     string              `json:"command"`     // how to run the same again
 	Harness     string              `json:"harness"`     // version of the harness
+	// Machines are the addresses on the LAN, by machine.
+	Machines map[string]string `json:"machines,omitempty"`
+	// Inputs is a hash of the configuration and the guest image: of two runs with the
+	// same, a finding that differs is flaky.
+	Inputs string `json:"inputs,omitempty"`
+	// Shard is "2/8" for a part of a run.
+	Shard string `json:"shard,omitempty"`
 }
 
 // Guest names what the machines run, so that nobody mistakes one for the other.
@@ -102,6 +113,16 @@ type Finding struct {
 	Evidence  []Evidence `json:"evidence"`
 	Started   time.Time  `json:"started"`
 	Seconds   float64    `json:"seconds"`
+	// History is what the same check found in the runs before.
+	History *History `json:"history,omitempty"`
+}
+
+// History is what a check found lately, the oldest first and this run last.
+type History struct {
+	Outcomes []State `json:"outcomes"`
+	// FlakeRate is the share of runs that found something else than the run before
+	// although configuration and image were the same: 0 is steady, 1 changes always.
+	FlakeRate float64 `json:"flake_rate"`
 }
 
 // Diagnosis names the cause of a finding in one line.
@@ -123,6 +144,17 @@ type Evidence struct {
 	ExitStatus *int    `json:"exit_status,omitempty"`
 	Text       string  `json:"text"`
 	Seconds    float64 `json:"seconds,omitempty"`
+	// File holds the whole text, of Bytes, where it is long: Text is then its
+	// beginning and its end.
+	File  string `json:"file,omitempty"`
+	Bytes int    `json:"bytes,omitempty"`
+}
+
+// Artifact is a file beside the report.
+type Artifact struct {
+	File  string `json:"file"` // relative to the run's folder
+	Kind  string `json:"kind"` // capture | journal | console | settings | log | other
+	Bytes int64  `json:"bytes"`
 }
 
 // RootCause is a diagnosis that explains one or more broken findings.

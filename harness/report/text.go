@@ -73,3 +73,24 @@ func (f Finding) words() string {
 	}
 	return oneLine(f.Title)
 }
+
+// secondsOf is a duration from the model's unit.
+func secondsOf(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// words is a history as a person reads it; nothing where there is none to speak of.
+func (h *History) words() string {
+	if h == nil || len(h.Outcomes) < 2 {
+		return ""
+	}
+	held := 0
+	for _, s := range h.Outcomes {
+		if s == Holds || s == Warns {
+			held++
+		}
+	}
+	text := fmt.Sprintf("held in %d of the last %d runs", held, len(h.Outcomes))
+	if h.FlakeRate > 0 {
+		text += fmt.Sprintf(", flaky: %.0f %%", 100*h.FlakeRate)
+	}
+	return text
+}

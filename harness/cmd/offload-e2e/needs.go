@@ -7,6 +7,7 @@ const (
 	forRun   purpose = iota // every run
 	forImage                // building the guest image, once
 	forTest                 // `make test` and `make lint`
+	forPages                // tests of the report's page, which are skipped without
 )
 
 // need is something this machine must have, with the Debian package that brings it.
@@ -47,6 +48,7 @@ func needs() []need {
 		needsProgram("ssh-keygen", "openssh-client", forTest),
 		needsProgram("tshark", "tshark", forTest),
 		needsProgram("shellcheck", "shellcheck", forTest),
+		needsProgram("chromium", "chromium", forPages),
 	}
 }
 

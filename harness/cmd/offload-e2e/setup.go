@@ -33,6 +33,9 @@ there already is left alone; where nothing is missing this does nothing.`,
 			if err := i.install(c.Context(), missing(i.system, purposes...)); err != nil {
 				return err
 			}
+			if test {
+				i.tryInstall(c.Context(), missing(i.system, forPages))
+			}
 			if !image {
 				return nil
 			}
@@ -96,6 +99,16 @@ func (i installer) install(ctx context.Context, missing []need) error {
 	}
 	i.say("installed")
 	return nil
+}
+
+// tryInstall installs what tests do without: not every distribution has it.
+func (i installer) tryInstall(ctx context.Context, missing []need) {
+	if len(missing) == 0 {
+		return
+	}
+	if err := i.install(ctx, missing); err != nil {
+		i.say("%s cannot be had here, tests that use it are skipped: %v", strings.Join(namesOf(missing), ", "), err)
+	}
 }
 
 func stillMissing(s system, list []need) []need {
