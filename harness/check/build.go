@@ -22,9 +22,15 @@ func newNonce() string {
 // nonceExpression is a derivation nobody has built before, whose output says where
 // it was built: the boot id of the machine (proc_sys_kernel(5)) is the same inside
 // the sandbox. The builder uses what /bin/sh has built in, and nothing else.
-func nonceExpression(name string) string {
+func nonceExpression(name string) string { return derivation(name, tellBoot) }
+
+// tellBoot is the script of nonceExpression.
+const tellBoot = `read -r boot < /proc/sys/kernel/random/boot_id; echo "$boot" > $out`
+
+// derivation is one that sh makes by a script.
+func derivation(name, script string) string {
 	return fmt.Sprintf(`derivation { name = "offload-e2e-%s"; system = builtins.currentSystem; builder = "/bin/sh";
-  args = [ "-c" "read -r boot < /proc/sys/kernel/random/boot_id; echo \"$boot\" > $out" ]; }`, name)
+  args = [ "-c" %s ]; }`, name, nixos.Quote(script))
 }
 
 // daemonBuild builds an expression on a machine through its daemon, as any user's

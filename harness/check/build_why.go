@@ -25,11 +25,15 @@ func (p *Proof) whyNoBuild(ctx context.Context, res provider.Result, since strin
 	case said.has("is not allowed to connect to the Nix daemon"):
 		return p.notAllowed(ctx, said), true
 	case said.has("No space left on device", "disk full", "database or disk is full"):
-		full := nixError(said)
-		return report.Diagnosis{Code: "builder.store-full", Effective: full, Sentence: "there is no space left where the build was sent: " + full}, true
+		return p.full(ctx, said), true
 	case said.has("cannot connect to socket", "cannot connect to '/nix/var/nix/daemon-socket"):
 		return report.Diagnosis{Code: "nix.daemon-dead", Effective: "no answer",
 			Sentence: "the laptop's Nix daemon gives no answer: " + nixError(said)}, true
+	}
+	if res.ExitStatus == 124 || res.ExitStatus == 137 {
+		if d := p.waits(ctx, said); d != nil {
+			return *d, true
+		}
 	}
 	s, err := p.nixSettings(ctx, nixos.Laptop)
 	if err != nil {
@@ -42,6 +46,9 @@ func (p *Proof) whyNoBuild(ctx context.Context, res provider.Result, since strin
 	b := p.builder(ctx)
 	if login, ok := p.login(ctx, b, "nix-store", "--version"); ok && !login.OK() {
 		return p.whyNoLogin(ctx, b, login, since), true
+	}
+	if d := lost(said); d != nil {
+		return *d, true
 	}
 	if feature, lacks := desktopLacks(said); lacks {
 		return report.Diagnosis{Code: "builder.build-failed", Sentence: "the desktop itself does not have " + feature + ", whatever builders say"}, false

@@ -162,12 +162,7 @@ func strictModes(name, has, user string) report.Diagnosis {
 
 // ignoredKeys says why a key is denied that is in authorized_keys.
 func (p *Proof) ignoredKeys(ctx context.Context, a account, file string) report.Diagnosis {
-	text := p.Quiet(ctx, nixos.Desktop, "sshd", "-T", "-C", "user="+a.user+",host=laptop,addr="+p.LaptopAddr.String())
-	config := map[string]string{}
-	for line := range strings.Lines(text) {
-		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		config[key] = value
-	}
+	config := p.sshdSettings(ctx, a.user)
 	read := config["authorizedkeysfile"]
 	switch {
 	case config["pubkeyauthentication"] == "no":

@@ -133,8 +133,9 @@ func (e Export) writable() bool {
 	return rw
 }
 
-// mountInfo is a line of proc_pid_mountinfo(5).
-type mountInfo struct{ Point, Type, Source, Options string }
+// mountInfo is a line of proc_pid_mountinfo(5). Super are the options of the file
+// system, as the kernel negotiated them.
+type mountInfo struct{ Point, Type, Source, Options, Super string }
 
 // parseMountInfo reads proc_pid_mountinfo(5); lines of another form are passed over.
 func parseMountInfo(text string) []mountInfo {
@@ -145,7 +146,11 @@ func parseMountInfo(text string) []mountInfo {
 		if !has || len(f) < 6 || len(g) < 2 {
 			continue
 		}
-		out = append(out, mountInfo{Point: unescape(f[4]), Type: g[0], Source: unescape(g[1]), Options: f[5]})
+		super := ""
+		if len(g) > 2 {
+			super = g[2]
+		}
+		out = append(out, mountInfo{Point: unescape(f[4]), Type: g[0], Source: unescape(g[1]), Options: f[5], Super: super})
 	}
 	return out
 }

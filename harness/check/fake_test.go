@@ -44,8 +44,19 @@ func (f *fake) on(pattern string, answer provider.Result) {
 }
 
 func (f *fake) does(pattern string, answer func(argv []string) provider.Result) {
-	text := "(?s)^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*") + "$"
-	f.rules = append(f.rules, rule{regexp.MustCompile(text), answer})
+	f.rules = append(f.rules, rule{compiled(pattern), answer})
+}
+
+// patterns are those compiled so far: every world has the same hundred.
+var patterns sync.Map
+
+func compiled(pattern string) *regexp.Regexp {
+	if re, ok := patterns.Load(pattern); ok {
+		return re.(*regexp.Regexp)
+	}
+	re := regexp.MustCompile("(?s)^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*") + "$")
+	patterns.Store(pattern, re)
+	return re
 }
 
 func (f *fake) Name() string { return f.name }
@@ -59,17 +70,22 @@ func (f *fake) Exec(ctx context.Context, cmd provider.Command) (provider.Result,
 	if f.gone != nil {
 		return provider.Result{}, f.gone
 	}
-	line := cmd.String()
-	f.asked = append(f.asked, line)
+	f.asked = append(f.asked, cmd.String())
+	return f.answer(cmd.Argv), nil
+}
+
+// answer is what the machine says to a command.
+func (f *fake) answer(argv []string) provider.Result {
+	line := provider.Cmd(argv...).String()
 	for i := len(f.rules) - 1; i >= 0; i-- {
 		if f.rules[i].pattern.MatchString(line) {
-			res := f.rules[i].answer(cmd.Argv)
-			res.Argv = cmd.Argv
-			return res, nil
+			res := f.rules[i].answer(argv)
+			res.Argv = argv
+			return res
 		}
 	}
 	f.t.Errorf("%s: nobody told what to answer to %q", f.name, line)
-	return provider.Result{Argv: cmd.Argv, ExitStatus: 127}, nil
+	return provider.Result{Argv: argv, ExitStatus: 127}
 }
 
 func (f *fake) CopyTo(_ context.Context, content io.Reader, path string, _ fs.FileMode) error {

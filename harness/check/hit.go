@@ -38,15 +38,30 @@ func CacheHitDespite(i Interference) Check {
 	}}
 }
 
+// CacheHitAfterMiss is CacheHit for a path that the laptop has asked for before the
+// desktop had it, as who tests a cache does.
+func CacheHitAfterMiss() Check {
+	return Check{"CH.after-miss", "a path that the laptop asked for too early arrives once the desktop has it", "laptop", func(ctx context.Context, p *Proof) {
+		p.hit(ctx, Interference{Before: func(ctx context.Context, path string) error {
+			_, err := p.machine(nixos.Laptop).Exec(ctx, realise(path))
+			return err
+		}})
+	}}
+}
+
+// realise makes a path valid on the laptop through its daemon.
+func realise(path string) provider.Command {
+	return provider.Command{Argv: []string{"timeout", "--kill-after=5", "120", "nix-store", "--realise", path},
+		Env: map[string]string{"NIX_REMOTE": "daemon", "HOME": "/root"}}
+}
+
 func (p *Proof) hit(ctx context.Context, i Interference) {
 	path, ok := p.path(ctx, i)
 	if !ok {
 		return
 	}
 	since := p.Quiet(ctx, nixos.Desktop, "date", "+@%s")
-	res, ok := p.ExecCommand(ctx, nixos.Laptop, provider.Command{
-		Argv: []string{"timeout", "--kill-after=5", "120", "nix-store", "--realise", path},
-		Env:  map[string]string{"NIX_REMOTE": "daemon", "HOME": "/root"}})
+	res, ok := p.ExecCommand(ctx, nixos.Laptop, realise(path))
 	if !ok {
 		return
 	}
@@ -69,8 +84,18 @@ func (p *Proof) hit(ctx context.Context, i Interference) {
 	}
 }
 
-// path makes a path that only the desktop has, with what interferes.
+// samplePath is where a scenario leaves, on the desktop, the store path that the next
+// hit is to be about: what it does to a path between the desktop's build and the
+// laptop's wish, it does by itself.
+const samplePath = "/run/offload-e2e-sample"
+
+// path makes a path that only the desktop has, with what interferes; or takes the one
+// that a scenario has prepared.
 func (p *Proof) path(ctx context.Context, i Interference) (string, bool) {
+	if sample := p.Quiet(ctx, nixos.Desktop, "sh", "-c", `cat "$1" 2>/dev/null && rm "$1"`, "sample", samplePath); sample != "" {
+		p.Evidence("file", nixos.Desktop, samplePath, sample)
+		return sample, true
+	}
 	expression := nonceExpression(newNonce())
 	if i.Before != nil {
 		const outputs = `nix-store --query --outputs "$(nix-instantiate --expr "$1" 2>/dev/null)"`
@@ -122,10 +147,15 @@ func (p *Proof) whyNoHit(ctx context.Context, path string, said words, asked []n
 		return report.Diagnosis{Code: "cache.nar-corrupt", Effective: got, Expected: want,
 			Sentence: fmt.Sprintf("the NAR the desktop serves has the hash %s, its narinfo promises %s: the desktop's store is damaged", got, want)}
 	case said.has("No space left on device", "database or disk is full"):
-		full := nixError(said)
-		return report.Diagnosis{Code: "nix.store-full", Effective: full, Sentence: "there is no space left on the laptop for what comes from the cache: " + full}
+		return p.laptopFull(ctx, said)
 	}
 	return p.whyNotServed(ctx, s, path, said, asked)
+}
+
+// collected reports whether the desktop's store no longer has a path.
+func (p *Proof) collected(ctx context.Context, path string) bool {
+	res, ok := p.Exec(ctx, nixos.Desktop, "nix-store", "--check-validity", path)
+	return ok && !res.OK()
 }
 
 // whyNotTrusted says why the laptop does not take the signature of a path.
@@ -157,7 +187,10 @@ func (p *Proof) whyNotServed(ctx context.Context, s NixSettings, path string, sa
 		return p.blame(ctx, nixos.Laptop, "nix.settings.substituters", p.staleAddress("the laptop's substituter "+subs[i].Raw, subs[i].Hostname()))
 	}
 	narinfo := "/" + hashPart(path) + ".narinfo"
-	if status, body, _ := p.get(ctx, narinfo); status != http.StatusOK {
+	if status, body, _ := p.get(ctx, narinfo); status == http.StatusNotFound && p.collected(ctx, path) {
+		return report.Diagnosis{Code: "cache.collected", Effective: "404", Expected: path,
+			Sentence: fmt.Sprintf("the desktop had %s and has collected it as garbage: its cache answers 404, and the laptop builds again what was built", path)}
+	} else if status != http.StatusOK {
 		return p.whyNoNarinfo(ctx, status, body)
 	}
 	if len(asked) == 0 {

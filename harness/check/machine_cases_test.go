@@ -147,7 +147,7 @@ func nfsCases() []broken {
 		{name: "stale address in fstab", check: Mounted(store), code: "network.wrong-desktop-address",
 			change: unmounted("", func(w *world) { w.bench.Client.Fstab[0].Device = "192.168.15.8:/nix/store" })},
 		{name: "nobody knows why", check: Mounted(store), code: "nfs.not-mounted", says: []string{"No such device"}, change: unmounted("")},
-		{name: "N7 stale handle", check: Mounted(store), code: "nfs.not-mounted", says: []string{"Stale file handle"}, change: func(w *world) {
+		{name: "N7 stale handle", check: Mounted(store), code: "nfs.stale-handle", says: []string{"Stale file handle"}, change: func(w *world) {
 			w.laptop.on("timeout --kill-after=5 40 stat *", said(1, "stat: cannot read file system information for '/nix/store-remote/.': Stale file handle\n"))
 		}},
 		{name: "NFS filtered", check: Mounted(store), code: "nfs.port-filtered", change: unmounted("", func(w *world) { w.port(2049, Filtered) })},

@@ -145,11 +145,17 @@ func Mounted(s Share) Check {
 
 // notMounted is the diagnosis of a share of which no more is known.
 func (p *Proof) notMounted(ctx context.Context, s Share, last string, is bool) report.Diagnosis {
+	if strings.Contains(last, "Stale file handle") {
+		return staleHandle(s.Mount)
+	}
 	if is {
 		return report.Diagnosis{Code: "nfs.not-mounted", Effective: last,
 			Sentence: fmt.Sprintf("%s is mounted and cannot be read: %s", s.Mount, last)}
 	}
 	p.journal(ctx, nixos.Laptop, unitName(s.Mount))
+	if d := p.automountDead(ctx, s); d != nil {
+		return *d
+	}
 	return report.Diagnosis{Code: "nfs.not-mounted", Effective: "local", Expected: "nfs4",
 		Sentence: fmt.Sprintf("%s is not mounted: what is there is a local directory, not nfs4 (%s)", s.Mount, last)}
 }

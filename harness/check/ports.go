@@ -107,6 +107,8 @@ func (p *Proof) whyClosed(ctx context.Context, svc Service, state PortState) rep
 		return p.unreachable()
 	case len(listening) == 0 && unit == "":
 		d.Sentence = fmt.Sprintf("the desktop's port %d is %s for the laptop, not open", svc.Port, state)
+	case len(listening) == 0 && svc.Name == "nfs" && p.noThreads(ctx):
+		return noThreads(unit)
 	case len(listening) == 0 && strings.HasPrefix(unit, "active"):
 		d.Code, d.Effective, d.Expected = svc.Codes[Refused], "no listener", svc.Unit
 		d.Sentence = fmt.Sprintf("the desktop's port %d has no listener, although %s is %s", svc.Port, svc.Unit, unit)
@@ -124,6 +126,9 @@ func (p *Proof) whyClosed(ctx context.Context, svc Service, state PortState) rep
 			d = p.blame(ctx, nixos.Desktop, "services.nix-serve.bindAddress", d)
 		}
 	default:
+		if limit := p.rateLimit(ctx, svc); limit != nil {
+			return *limit
+		}
 		// Also where it refuses: the service itself would not.
 		d.Code = svc.Codes[Filtered]
 		d.Sentence = fmt.Sprintf("the desktop's %s listens on port %d, which is %s for the laptop and not open: a firewall is between them", svc.Name, svc.Port, state)
@@ -163,7 +168,10 @@ func (p *Proof) wayThere(ctx context.Context, state PortState) (report.Diagnosis
 	switch {
 	case slices.Contains(addrs, p.DesktopAddr.String()), text == "":
 		// It is where it should be, or nobody can ask it.
-		return p.unreachable(), state == Unreachable || !p.answers(ctx)
+		if state != Unreachable && p.answers(ctx) {
+			return report.Diagnosis{}, false
+		}
+		return p.wayOfBeingAway(ctx, state), true
 	case len(addrs) == 0:
 		p.Evidence("command", nixos.Desktop, "ip -o -4 addr show", text)
 		d := p.unreachable()
@@ -173,21 +181,6 @@ func (p *Proof) wayThere(ctx context.Context, state PortState) (report.Diagnosis
 	p.Evidence("command", nixos.Desktop, "ip -o -4 addr show", text)
 	return report.Diagnosis{Code: "network.wrong-desktop-address", Effective: p.DesktopAddr.String(), Expected: strings.Join(addrs, ", "),
 		Sentence: fmt.Sprintf("the laptop looks for the desktop at %s, and it is at %s", p.DesktopAddr, strings.Join(addrs, ", "))}, true
-}
-
-// answers reports whether anything of the desktop answers the laptop: a ping, or a
-// port that is open or refused.
-func (p *Proof) answers(ctx context.Context) bool {
-	ping, ok := p.Exec(ctx, nixos.Laptop, "ping", "-n", "-c", "1", "-W", "3", p.DesktopAddr.String())
-	if ok && ping.OK() {
-		return true
-	}
-	for _, svc := range p.Services() {
-		if state := p.Port(ctx, svc.Port); state == Open || state == Refused {
-			return true
-		}
-	}
-	return false
 }
 
 // unreachable is the diagnosis of a desktop that is not there.
@@ -223,25 +216,4 @@ func (p *Proof) journal(ctx context.Context, role nixos.Role, unit string) strin
 	text := p.Quiet(ctx, role, "journalctl", "--no-pager", "--boot", "--lines=20", "--output=short-iso", "--unit="+unit)
 	p.Evidence("log", role, "journal of "+unit, text)
 	return text
-}
-
-// Ping proves that the desktop answers ICMP, as some commands ask first.
-func Ping() Check {
-	return Check{"PT.ping", "the desktop answers a ping", "laptop", func(ctx context.Context, p *Proof) {
-		res, ok := p.Exec(ctx, nixos.Laptop, "ping", "-n", "-c", "2", "-W", "3", p.DesktopAddr.String())
-		if !ok || res.OK() {
-			return
-		}
-		state := p.Port(ctx, 22)
-		if state == Open || p.Port(ctx, p.CachePort()) == Open {
-			p.Broken(report.Diagnosis{Code: "network.icmp-blocked", Effective: "no answer", Expected: "echo reply",
-				Sentence: "a ping of the desktop has no answer, an echo reply is expected, and TCP works: a command that pings first calls it unreachable without cause"})
-			return
-		}
-		if d, found := p.wayThere(ctx, state); found {
-			p.Broken(d)
-			return
-		}
-		p.Broken(p.unreachable())
-	}}
 }

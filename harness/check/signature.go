@@ -28,11 +28,15 @@ func (p *Proof) buildOnDesktop(ctx context.Context, build provider.Command) (str
 	if !ok {
 		return "", false
 	}
-	if !res.OK() || res.Text() == "" {
-		p.Error(fmt.Errorf("desktop: make a path to look for: %w", res.Err()))
+	if res.OK() && res.Text() != "" {
+		return res.Text(), true
+	}
+	if said := words(res.Stderr); said.has("No space left on device", "database or disk is full") {
+		p.Broken(p.full(ctx, said))
 		return "", false
 	}
-	return res.Text(), true
+	p.Error(fmt.Errorf("desktop: make a path to look for: %w", res.Err()))
+	return "", false
 }
 
 func desktopBuild(expression string) provider.Command {
@@ -109,8 +113,14 @@ func (p *Proof) verify(ctx context.Context, ni *narinfo.NarInfo, public signatur
 	d.Sentence = fmt.Sprintf("the signatures (%s) of what the desktop's cache serves do not verify with the key on file, %s", d.Effective, text)
 	name, material, err := secretKeyHalf(p.Quiet(ctx, nixos.Desktop, "cat", p.CacheKeyPath()))
 	if err == nil && text == name+":"+material && slices.Contains(names, name) {
-		d.Code = "cache.stale-key"
-		d.Sentence = fmt.Sprintf("nix-serve still signs as %s with an earlier key than the one on file, %s: the key was changed and the server not restarted", d.Effective, text)
+		d = staleKey(d.Effective, text)
 	}
 	return &d
+}
+
+// staleKey is the diagnosis of a server that signs with a key from before the one on
+// file.
+func staleKey(signs, file string) report.Diagnosis {
+	return report.Diagnosis{Code: "cache.stale-key", Effective: signs, Expected: file,
+		Sentence: fmt.Sprintf("nix-serve still signs as %s with an earlier key than the one on file, %s: the key was changed and the server not restarted", signs, file)}
 }

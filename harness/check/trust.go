@@ -3,8 +3,12 @@ package check
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/nix-community/go-nix/pkg/narinfo"
+	"github.com/nix-community/go-nix/pkg/narinfo/signature"
 
 	"offload-e2e/harness/nixos"
 	"offload-e2e/harness/report"
@@ -69,11 +73,32 @@ func (p *Proof) notTrusted(ctx context.Context, keys []PublicKey, want PublicKey
 			d.Code, d.Effective, d.Expected = "cache.key-name", k.Name, want.Name
 			d.Sentence = fmt.Sprintf("the laptop trusts the desktop's key under the name %q, the desktop signs as %q: signatures are looked up by name, so none verifies", k.Name, want.Name)
 		case k.Name == want.Name && d.Code != "cache.key-name":
+			if p.signsWith(ctx, k) {
+				return staleKey(k.String(), want.String())
+			}
 			d.Effective = k.String()
 			d.Sentence = fmt.Sprintf("the laptop trusts another key of the name %s than the desktop's: %s, not %s", k.Name, k, want)
 		}
 	}
 	return p.blame(ctx, nixos.Laptop, "nix.settings.trusted-public-keys", d)
+}
+
+// signsWith reports whether the desktop's cache signs with a key, whatever its files
+// say.
+func (p *Proof) signsWith(ctx context.Context, k PublicKey) bool {
+	public, err := signature.ParsePublicKey(k.String())
+	if err != nil {
+		return false
+	}
+	path := p.Quiet(ctx, nixos.Desktop, "readlink", "-f", "/run/current-system")
+	status, body, ok := p.get(ctx, "/"+hashPart(path)+".narinfo")
+	ni, err := narinfo.Parse(strings.NewReader(body))
+	if path == "" || !ok || status != http.StatusOK || err != nil {
+		return false
+	}
+	return slices.ContainsFunc(ni.Signatures, func(s signature.Signature) bool {
+		return s.Name == k.Name && public.Verify(ni.Fingerprint(), s)
+	})
 }
 
 // strangers warns of configured keys that no configured cache signs with.

@@ -27,3 +27,10 @@ func Remounted(after string) Check {
 	c.Name, c.Title = "RC.mount-after-"+slug(after), "after the desktop was "+after+" and returned, its store is mounted again, with no hand"
 	return c
 }
+
+// CacheResumed proves that after the desktop came back its cache is used again.
+func CacheResumed(after string) Check {
+	c := CacheHit()
+	c.Name, c.Title = "RC.cache-after-"+slug(after), "after the desktop was "+after+" and returned, its cache is used again, with no hand"
+	return c
+}

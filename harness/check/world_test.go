@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nix-community/go-nix/pkg/narinfo"
 	"github.com/nix-community/go-nix/pkg/narinfo/signature"
@@ -66,7 +67,7 @@ func newWorld(t *testing.T) *world {
 			{Device: "/dev/vda", MountPoint: "/", FsType: "ext4"},
 		}},
 	}
-	w.desktopNix = map[string]any{"trusted-users": []string{"root", "nix-builder"}}
+	w.desktopNix = map[string]any{"trusted-users": []string{"root", "nix-builder"}, "fallback": true, "connect-timeout": 5}
 	w.laptopNix = map[string]any{
 		"builders": "@/etc/nix/machines", "fallback": true, "connect-timeout": 5, "max-jobs": 2,
 		"substituters":        []string{"http://192.168.15.7:5000", "https://cache.nixos.org"},
@@ -127,6 +128,12 @@ func (w *world) desktopAnswers() {
 	d.on("systemctl show nix-serve.service --property=User,RestrictAddressFamilies", out("User=nix-serve\nRestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX\n"))
 	d.on("systemctl show * --property=ActiveState,SubState,Result --value", out("active\nrunning\nsuccess\n"))
 	d.on("systemctl is-active nix-daemon.socket", out("active\n"))
+	d.on("iptables -S", out("-P INPUT ACCEPT\n-A nixos-fw -p tcp -m tcp --dport 22 -j nixos-fw-accept\n"))
+	d.on("curl -sSf --max-time 10 https://cache.nixos.org/nix-cache-info", out(cacheInfo))
+	d.on("df --output=*", out("    Avail    IFree\n 1048576 100000\n"))
+	d.on("sh -c for f in netfilter/*", out("nf_conntrack_tcp_timeout_established 432000\ntcp_keepalive_time 7200\n"))
+	d.on("readlink -f /run/current-system", out(made+"\n"))
+	d.on("bash -c setsid *", out("started\n"))
 	d.does("ss -Hltn *", func(argv []string) provider.Result {
 		return out("LISTEN 0 4096 0.0.0.0" + strings.TrimPrefix(argv[2], "sport = ") + " 0.0.0.0:*\n")
 	})
@@ -139,7 +146,7 @@ func (w *world) desktopAnswers() {
 	d.on("stat -c %a %U %n *", out("750 nix-builder /var/lib/nix-builder\n700 nix-builder "+sshHome+"\n600 nix-builder "+authorized+"\n"))
 	d.on("cat "+authorized, out(w.public+"\n"))
 	d.on("sh -c cat /etc/ssh/ssh_host_*_key.pub", out(recorded(w.t, "ssh/desktop_host_key.pub")))
-	d.on("sshd -T -C *", out("port 22\npubkeyauthentication yes\nauthorizedkeysfile .ssh/authorized_keys /etc/ssh/authorized_keys.d/%u\n"))
+	d.on("sshd -T -C *", out("port 22\nmaxsessions 10\nclientaliveinterval 0\npubkeyauthentication yes\nauthorizedkeysfile .ssh/authorized_keys /etc/ssh/authorized_keys.d/%u\n"))
 	// builds
 	d.on("timeout * nix-build *", out(made+"\n"))
 	d.on("bash -c nix-store --query --outputs *", out(made+"\n"))
@@ -150,6 +157,11 @@ func (w *world) desktopAnswers() {
 	d.on("cat "+CachePublicKeyPath, out(w.verifier.String()))
 	d.on("journalctl --no-pager --output=cat --unit=nix-serve.service --since *", out(access("/"+hashPart(made)+".narinfo", 200)+access(narPath(), 200)))
 	// NFS
+	d.on("sh -c cat \"$1\" 2>/dev/null && rm *", said(1, ""))
+	d.on("cat /proc/fs/nfsd/threads", out("8\n"))
+	d.on("cat /proc/fs/nfsd/max_block_size", out("1048576\n"))
+	d.on("dd if=/dev/zero *", out(""))
+	d.on("rm -f *", out(""))
 	d.on("test -d *", out(""))
 	d.on("exportfs -s", out("/nix/store  192.168.15.0/24(sync,wdelay,hide,no_subtree_check,sec=sys,ro,secure,root_squash,no_all_squash)\n"+
 		"/var/lib/nix-offload  192.168.15.0/24(sync,wdelay,hide,no_subtree_check,sec=sys,rw,secure,no_root_squash,no_all_squash)\n"))
@@ -166,11 +178,24 @@ func (w *world) laptopAnswers() {
 		return out(*w.bench.Client.Machines)
 	})
 	l.on("timeout 5 bash -c exec 3<>*", out(""))
+	l.does("bash -c * answers 192.168.15.7 *", func(argv []string) provider.Result {
+		var answering string
+		for _, port := range argv[5:] {
+			if s := portState(l.answer(append([]string{"timeout", "5", "bash", "-c", `exec 3<>"/dev/tcp/$1/$2"`, "probe"}, argv[4], port))); s == Open || s == Refused {
+				answering += port + " answers\n"
+			}
+		}
+		return out(answering)
+	})
+	l.on("sh -c ip neigh flush *", out("192.168.15.7 dev lan0 lladdr 52:54:00:00:00:07 REACHABLE\n"))
+	l.on("bash -c dev=$(ip -o route get *", out("mtu 1500\n3 packets transmitted, 3 received, 0% packet loss\n"))
+	l.on("bash -c for i in 1 2 3 4 5*", out(""))
+	l.on("ping -n -c 20 *", out("20 packets transmitted, 20 received, 0% packet loss, time 1905ms\nrtt min/avg/max/mdev = 0.412/0.613/1.204/0.120 ms\n"))
 	l.on("ping *", out("2 packets transmitted, 2 received\n"))
 	l.on("systemctl *", out(""))
 	l.on("journalctl *", out(""))
 	// keys and logins
-	l.on("env HOME=/root ssh -G *", out("user nix-builder\nhostname 192.168.15.7\nidentityfile "+keyPath+"\nstricthostkeychecking accept-new\nuserknownhostsfile /var/lib/nix-offload-client/known_hosts\ncontrolpath /root/.ssh/sockets/%C\n"))
+	l.on("env HOME=/root ssh -G *", out("user nix-builder\nhostname 192.168.15.7\nidentityfile "+keyPath+"\nstricthostkeychecking accept-new\nuserknownhostsfile /var/lib/nix-offload-client/known_hosts\ncontrolmaster false\ncontrolpath /root/.ssh/sockets/%C\nconnecttimeout 5\nserveraliveinterval 5\n"))
 	l.on("test -s "+keyPath, out(""))
 	l.on("stat -L -c %a %U "+keyPath, out("600 root\n"))
 	l.on("ssh-keygen -y -P  -f "+keyPath, out(w.public+"\n"))
@@ -181,8 +206,14 @@ func (w *world) laptopAnswers() {
 	})
 	l.on("timeout 45 env -u SSH_AUTH_SOCK HOME=/root ssh -v * -- nix-store --version", out("nix-store (Nix) 2.26.3\n"))
 	l.on("timeout 45 env -u SSH_AUTH_SOCK HOME=/root ssh -v * -- true", said(255, recorded(w.t, "ssh/denied.txt")))
+	l.on("timeout --kill-after=5 20 env -u SSH_AUTH_SOCK HOME=/root ssh *", out(""))
+	l.on("sh -c for f in netfilter/*", out("nf_conntrack_tcp_timeout_established 432000\ntcp_keepalive_time 7200\n"))
 	// builds
 	l.on("*timeout * nix-build *", out(made+"\n"))
+	l.on("*timeout * nix-build --no-out-link --expr [ *", out("/nix/store/slot1\n/nix/store/slot2\n"))
+	l.on("cat /nix/store/slot1 /nix/store/slot2", out("100\n100\n101\n101\n107\n107\n108\n108\n"))
+	l.on("df --output=*", out("    Avail    IFree\n 1048576 100000\n"))
+	l.on("bash -c for f in *", out("/nix/var/nix/current-load/ssh-ng___x.upload-lock held by process 77 (flock)\n"))
 	l.on("cat "+made, out(desktopBoot+"\n"))
 	l.on("cat /proc/sys/kernel/random/boot_id", out(laptopBoot+"\n"))
 	// cache
@@ -197,6 +228,9 @@ func (w *world) laptopAnswers() {
 	l.on("timeout 110 bash -o pipefail -c nix-store --dump *", out(strings.Repeat("a", 64)+"  -\n"))
 	l.on("timeout 110 touch *", said(1, "touch: cannot touch: Read-only file system\n"))
 	l.on("rm -f *", out(""))
+	l.on("bash -c for fd in *", out(""))
+	l.on("timeout --kill-after=2 30 ls *", out("x\n"))
+	l.does("timeout 60 dd *", func([]string) provider.Result { return provider.Result{Duration: 200 * time.Millisecond} })
 	l.on("bash -c d=$(mktemp -d) *", out(""))
 	l.does("timeout 110 bash -c echo *", func(argv []string) provider.Result {
 		w.desktop.on("cat /var/lib/nix-offload/.offload-e2e-"+argv[6], out(argv[6]+"\n"))
@@ -212,8 +246,8 @@ const cacheInfo = "StoreDir: /nix/store\nWantMassQuery: 1\nPriority: 30\n"
 
 const mountTable = `21 1 253:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
 60 21 0:55 / /nix/store-remote rw,relatime shared:30 - autofs systemd-1 rw,fd=52
-61 60 0:56 / /nix/store-remote ro,relatime shared:31 - nfs4 192.168.15.7:/nix/store ro,vers=4.2
-62 21 0:57 / /var/lib/nix-offload-remote rw,relatime shared:32 - nfs4 192.168.15.7:/var/lib/nix-offload rw,vers=4.2
+61 60 0:56 / /nix/store-remote ro,relatime shared:31 - nfs4 192.168.15.7:/nix/store ro,vers=4.2,rsize=262144,wsize=262144,hard
+62 21 0:57 / /var/lib/nix-offload-remote rw,relatime shared:32 - nfs4 192.168.15.7:/var/lib/nix-offload rw,vers=4.2,rsize=262144,wsize=262144,soft
 `
 
 // http lets the desktop's cache answer a path, as curl on the laptop sees it.
@@ -268,6 +302,12 @@ func (w *world) away(s PortState) {
 		w.port(n, s)
 	}
 	w.laptop.on("ping *", said(1, "2 packets transmitted, 0 received\n"))
+	w.neighbour("FAILED")
+}
+
+// neighbour lets the desktop answer ARP, or not.
+func (w *world) neighbour(state string) {
+	w.laptop.on("sh -c ip neigh flush *", out("192.168.15.7 dev lan0 "+state+"\n"))
 }
 
 // login lets the builder's login end as a real one did.
