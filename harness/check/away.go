@@ -81,9 +81,9 @@ func Ping() Check {
 const fullPackets = `dev=$(ip -o route get "$1" | sed -n 's/.* dev \([^ ]*\).*/\1/p')
 mtu=$(cat "/sys/class/net/$dev/mtu") || exit 2
 echo "mtu $mtu"
-ping -n -c 3 -i 0.3 -W 2 -M do -s $((mtu - 28)) "$1" && exit 0
+ping -n -c 2 -i 0.2 -W 2 -M do -s $((mtu - 28)) "$1" && exit 0
 for size in 1450 1400 1280 1000 576 84; do
-  [ "$size" -lt "$mtu" ] && ping -n -c 2 -i 0.3 -W 1 -M do -s $((size - 28)) "$1" >/dev/null && echo "passes $size" && exit 1
+  [ "$size" -lt "$mtu" ] && ping -n -c 2 -i 0.2 -W 1 -M do -s $((size - 28)) "$1" >/dev/null && echo "passes $size" && exit 1
 done
 exit 3`
 

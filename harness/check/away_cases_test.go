@@ -185,13 +185,13 @@ func slowCases() []broken {
 		{name: "a slow share", check: ShareSpeed(store), code: "nfs.slow", says: []string{"0.4 MB/s"}, change: func(w *world) {
 			w.laptop.does("timeout 60 dd *", func([]string) provider.Result { return provider.Result{Duration: 20 * time.Second} })
 		}},
-		{name: "N6 looking hangs", check: ShareEnds(store), code: "nfs.hangs", says: []string{"mounted hard"}, change: func(w *world) { w.laptop.on("timeout --kill-after=2 30 ls *", said(124, "")) }},
-		{name: "looking hangs where nothing is mounted", check: ShareEnds(store), code: "nfs.hangs", says: []string{"not mounted"}, change: func(w *world) {
+		{name: "N6 looking hangs", check: ShareEnds(store), code: "nfs.waits-forever", says: []string{"mounted hard"}, change: func(w *world) { w.laptop.on("timeout --kill-after=2 30 ls *", said(124, "")) }},
+		{name: "looking hangs where nothing is mounted", check: ShareEnds(store), code: "nfs.waits-forever", says: []string{"not mounted"}, change: func(w *world) {
 			w.laptop.on("timeout --kill-after=2 30 ls *", said(137, ""))
 			w.laptop.on("cat /proc/self/mountinfo", out(""))
 		}},
 		{name: "N7 an open file is gone", check: OpenFiles(store), code: "nfs.stale-handle", says: []string{"process 9 (tail)"}, change: func(w *world) {
-			w.laptop.on("bash -c for fd in *", out("/nix/store-remote/x/file: process 9 (tail): Stale file handle\n"))
+			w.laptop.on("bash -c find /proc/*", out("/nix/store-remote/x/file: process 9 (tail): Stale file handle\n"))
 		}},
 		{name: "the share itself is gone", check: Mounted(offload), code: "nfs.stale-handle", change: func(w *world) {
 			w.laptop.on("timeout --kill-after=5 40 stat *", said(1, "stat: cannot read file system information for '/x': Stale file handle\n"))

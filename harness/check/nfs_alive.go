@@ -41,12 +41,11 @@ func staleHandle(what string) report.Diagnosis {
 }
 
 // openFiles reads a byte of every file that a program has open below a folder.
-const openFiles = `for fd in /proc/[0-9]*/fd/*; do
-  to=$(readlink "$fd" 2>/dev/null) || continue
-  case $to in "$1"/*) ;; *) continue ;; esac
+const openFiles = `find /proc/[0-9]*/fd -lname "$1/*" 2>/dev/null | while read -r fd; do
   pid=${fd#/proc/}; pid=${pid%%/*}
-  said=$(timeout 10 dd if="$fd" bs=1 count=1 of=/dev/null status=none 2>&1) || echo "$to: process $pid ($(cat "/proc/$pid/comm")): ${said##*: }"
-done; true`
+  said=$(timeout 10 dd if="$fd" bs=1 count=1 of=/dev/null status=none 2>&1) ||
+    echo "$(readlink "$fd"): process $pid ($(cat "/proc/$pid/comm")): ${said##*: }"
+done`
 
 // OpenFiles proves that what programs of the laptop have open on a share can still be
 // read.
@@ -77,7 +76,7 @@ func ShareEnds(s Share) Check {
 			hard = "it is mounted hard: each access waits for the desktop without an end"
 		}
 		const want = "soft,timeo=50,retrans=2"
-		p.Broken(p.blame(ctx, nixos.Laptop, "fileSystems."+s.Mount, report.Diagnosis{Code: "nfs.hangs", Effective: fmt.Sprintf("over %.0f s", limit.Seconds()), Expected: want,
+		p.Broken(p.blame(ctx, nixos.Laptop, "fileSystems."+s.Mount, report.Diagnosis{Code: "nfs.waits-forever", Effective: fmt.Sprintf("over %.0f s", limit.Seconds()), Expected: want,
 			Sentence: fmt.Sprintf("looking into %s takes over %.0f s without an answer or an error: %s (better %s)", s.Mount, limit.Seconds(), hard, want)}))
 	}}
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"offload-e2e/harness/nixos"
 )
 
 // Maker makes a check for a bench. It is a struct whose fields are the check's
@@ -15,44 +17,77 @@ type Maker interface{ Make(b *Bench) Check }
 
 // makers are the checks that can be asked for by name: those that hold at the end
 // of the four phases, and those that need a moment or a parameter of their own.
-var makers = map[string]func() Maker{
-	"EV.server-enabled":  plain(ServerEnabled),
-	"EV.builder-trusted": plain(BuilderTrusted),
-	"EV.sandbox":         plain(DesktopSandbox),
-	"EV.builders":        plain(BuildersConfigured),
-	"EV.builder-user":    plain(BuilderUserExists),
-	"EV.builder-key":     plain(BuilderKeyExists),
-	"EV.addresses":       plain(Addresses),
-	"EV.trusted-keys":    plain(TrustedKeys),
-	"EV.substituters":    plain(Substituters),
-	"OF.settings":        plain(OfflineSettings),
-	"HG.mounts":          plain(BootSafe),
-	"PT.ssh":             port("ssh"),
-	"PT.cache":           port("cache"),
-	"PT.nfs":             port("nfs"),
-	"PT.rpcbind":         port("rpcbind"),
-	"PT.ping":            plain(Ping),
-	"SR.builder-home":    plain(BuilderHomeModes),
-	"SR.builder-key":     plain(BuilderKey),
-	"SR.authorized-key":  plain(AuthorizedKey),
-	"SR.login":           plain(Login),
-	"SR.nix-on-path":     plain(NixOnPath),
-	"CH.key-files":       plain(CacheKeyFiles),
-	"CH.info":            plain(CacheInfo),
-	"CH.signature":       plain(CacheSignature),
-	"CH.hit":             plain(CacheHit),
-	"RB.build":           plain(RemoteBuild),
-	"NF.export-store":    plain(func() Check { return Exported(Shares[0]) }),
-	"NF.export-offload":  plain(func() Check { return Exported(Shares[1]) }),
-	"NF.mount-store":     plain(func() Check { return Mounted(Shares[0]) }),
-	"NF.mount-offload":   plain(func() Check { return Mounted(Shares[1]) }),
-	"NF.read-store":      plain(func() Check { return Readable(Shares[0]) }),
-	"NF.read-only-store": plain(func() Check { return ReadOnly(Shares[0]) }),
-	"NF.write-offload":   plain(func() Check { return Writable(Shares[1]) }),
+var makers = withCommands(map[string]func() Maker{
+	"EV.server-enabled":   plain(ServerEnabled),
+	"EV.builder-trusted":  plain(BuilderTrusted),
+	"EV.sandbox":          plain(DesktopSandbox),
+	"EV.builders":         plain(BuildersConfigured),
+	"EV.builder-user":     plain(BuilderUserExists),
+	"EV.builder-key":      plain(BuilderKeyExists),
+	"EV.addresses":        plain(Addresses),
+	"EV.trusted-keys":     plain(TrustedKeys),
+	"EV.substituters":     plain(Substituters),
+	"OF.settings":         plain(OfflineSettings),
+	"OF.desktop-settings": plain(DesktopAlone),
+	"RC.sleep-units":      plain(SleepUnits),
+	"PT.mtu":              plain(PathMTU),
+	"SR.sessions":         plain(Sessions),
+	"SR.keepalive":        plain(Keepalive),
+	"RB.room-desktop":     plain(func() Check { return Room(nixos.Desktop) }),
+	"RB.room-laptop":      plain(func() Check { return Room(nixos.Laptop) }),
+	"HG.mounts":           plain(BootSafe),
+	"PT.ssh":              port("ssh"),
+	"PT.cache":            port("cache"),
+	"PT.nfs":              port("nfs"),
+	"PT.rpcbind":          port("rpcbind"),
+	"PT.ping":             plain(Ping),
+	"SR.builder-home":     plain(BuilderHomeModes),
+	"SR.builder-key":      plain(BuilderKey),
+	"SR.authorized-key":   plain(AuthorizedKey),
+	"SR.login":            plain(Login),
+	"SR.nix-on-path":      plain(NixOnPath),
+	"CH.key-files":        plain(CacheKeyFiles),
+	"CH.info":             plain(CacheInfo),
+	"CH.signature":        plain(CacheSignature),
+	"CH.hit":              plain(CacheHit),
+	"RB.build":            plain(RemoteBuild),
+	"NF.export-store":     plain(func() Check { return Exported(Shares[0]) }),
+	"NF.export-offload":   plain(func() Check { return Exported(Shares[1]) }),
+	"NF.mount-store":      plain(func() Check { return Mounted(Shares[0]) }),
+	"NF.mount-offload":    plain(func() Check { return Mounted(Shares[1]) }),
+	"NF.read-store":       plain(func() Check { return Readable(Shares[0]) }),
+	"NF.read-only-store":  plain(func() Check { return ReadOnly(Shares[0]) }),
+	"NF.write-offload":    plain(func() Check { return Writable(Shares[1]) }),
 
 	"RB.user-build": func() Maker { return &buildAs{User: "kernelcore"} },
 	"RB.feature":    func() Maker { return &buildNeeding{} },
 	"OF.build":      func() Maker { return &offline{How: "away", Budget: time.Minute} },
+
+	"PT.ssh-repeated":  plain(Repeated),
+	"HG.login":         plain(LoginEnds),
+	"HG.build":         plain(BuildEnds),
+	"HG.share-store":   plain(func() Check { return ShareEnds(Shares[0]) }),
+	"HG.share-offload": plain(func() Check { return ShareEnds(Shares[1]) }),
+	"RB.long-build":    plain(LongBuild),
+	"RB.two-clients":   plain(TwoClients),
+	"CH.after-miss":    plain(CacheHitAfterMiss),
+	"NF.open-store":    plain(func() Check { return OpenFiles(Shares[0]) }),
+	"NF.open-offload":  plain(func() Check { return OpenFiles(Shares[1]) }),
+	"PF.overhead":      plain(BuildOverhead),
+	"PF.slots":         plain(Slots),
+	"PF.share-store":   plain(func() Check { return ShareSpeed(Shares[0]) }),
+	"PF.share-offload": plain(func() Check { return ShareSpeed(Shares[1]) }),
+	"RC.build-after":   func() Maker { return &recovery{After: "away", make: Resumed} },
+	"RC.mount-after":   func() Maker { return &recovery{After: "away", make: Remounted} },
+	"RC.cache-after":   func() Maker { return &recovery{After: "away", make: CacheResumed} },
+})
+
+// withCommands adds, for each command that users type, that it ends.
+func withCommands(all map[string]func() Maker) map[string]func() Maker {
+	for _, c := range UserCommands() {
+		all["HG."+c.Name] = plain(func() Check { return CommandEnds(c) })
+	}
+	return all
 }
 
 // ByName is a fresh maker of the check of that name, to set the parameters of.
@@ -70,11 +105,11 @@ func Makers() map[string]func() Maker { return maps.Clone(makers) }
 // proofs are all checks of the four phases that hold at their end, in an order in
 // which one names the cause of the next.
 var proofs = strings.Fields(`
-	EV.server-enabled EV.builder-trusted EV.sandbox PT.ssh PT.cache PT.nfs PT.rpcbind
+	EV.server-enabled EV.builder-trusted EV.sandbox OF.desktop-settings RB.room-desktop PT.ssh PT.cache PT.nfs PT.rpcbind
 	NF.export-store NF.export-offload CH.key-files CH.info CH.signature SR.builder-home
-	SR.builder-key PT.ping EV.builders EV.builder-user EV.builder-key EV.addresses EV.trusted-keys
-	EV.substituters OF.settings HG.mounts SR.authorized-key SR.login SR.nix-on-path
-	RB.build CH.hit NF.mount-store NF.mount-offload NF.read-store NF.read-only-store NF.write-offload`)
+	SR.builder-key PT.ping PT.mtu EV.builders EV.builder-user EV.builder-key EV.addresses EV.trusted-keys
+	EV.substituters OF.settings HG.mounts RC.sleep-units SR.authorized-key SR.login SR.nix-on-path
+	SR.sessions SR.keepalive RB.room-laptop RB.build CH.hit NF.mount-store NF.mount-offload NF.read-store NF.read-only-store NF.write-offload`)
 
 // ProofNames are the names of what [Bench.Proofs] makes.
 func ProofNames() []string { return slices.Clone(proofs) }
@@ -133,3 +168,10 @@ func (m *offline) Validate() error {
 	}
 	return nil
 }
+
+type recovery struct {
+	After string `yaml:"after" doc:"in which way the desktop was away; completes \"after the desktop was …\""`
+	make  func(after string) Check
+}
+
+func (m *recovery) Make(*Bench) Check { return m.make(m.After) }

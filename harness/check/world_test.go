@@ -228,7 +228,7 @@ func (w *world) laptopAnswers() {
 	l.on("timeout 110 bash -o pipefail -c nix-store --dump *", out(strings.Repeat("a", 64)+"  -\n"))
 	l.on("timeout 110 touch *", said(1, "touch: cannot touch: Read-only file system\n"))
 	l.on("rm -f *", out(""))
-	l.on("bash -c for fd in *", out(""))
+	l.on("bash -c find /proc/*", out(""))
 	l.on("timeout --kill-after=2 30 ls *", out("x\n"))
 	l.does("timeout 60 dd *", func([]string) provider.Result { return provider.Result{Duration: 200 * time.Millisecond} })
 	l.on("bash -c d=$(mktemp -d) *", out(""))

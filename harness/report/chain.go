@@ -20,6 +20,10 @@ const (
 // ("cache" in "cache.key-name"), else its family does. Areas that are no path
 // stand for themselves: nothing on a path explains them, nor they it.
 func pathOf(code, family string) path {
+	switch code {
+	case "nix.daemon-dead", "builder.store-full", "builder.no-inodes":
+		return everyPath
+	}
 	area, _, _ := strings.Cut(code, ".")
 	switch area {
 	case "builder", "ssh":
@@ -29,9 +33,6 @@ func pathOf(code, family string) path {
 	case "nfs":
 		return nfsPath
 	case "network", "power", "config":
-		return everyPath
-	}
-	if code == "nix.daemon-dead" {
 		return everyPath
 	}
 	if area != "nix" && area != "command" {
@@ -126,13 +127,22 @@ func standingOf(d Diagnosis) standing {
 		s.from = atTrust
 	case "nfs.no-mount":
 		s.from = atProtocol
-	case "builder.not-configured", "builder.list-swallowed", "builder.machines-shadowed", "builder.system-mismatch",
+	case "network.mtu-blackhole":
+		// A connection is made with small packets.
+		s.from = atAuthentication
+	case "builder.waits-for-internet", "builder.not-configured", "builder.list-swallowed", "builder.machines-shadowed", "builder.system-mismatch",
 		"builder.feature-missing", "builder.no-slots", "cache.not-configured", "cache.order":
 		s.from = atContent
 	// Faults that keep nothing else from working.
-	case "nfs.hard-mount", "config.sudo-password", "network.icmp-blocked", "nfs.write-denied", "nfs.not-read-only",
+	case "builder.few-slots", "builder.slower-than-local", "builder.lost", "nix.sandbox-off", "command.missing", "power.sleep-once",
+		"nfs.hard-mount", "network.icmp-blocked", "nfs.write-denied", "nfs.not-read-only",
 		"cache.key-unused", "ssh.key-too-early":
 		s.from = nothing
+	// How long things take while the desktop is away is no fault of the desktop's.
+	case "ssh.no-timeout", "ssh.stale-master", "ssh.few-sessions", "nfs.waits-forever":
+		s.from, s.alone = nothing, true
+	case "ssh.no-keepalive":
+		s.from, s.alone = atContent, true
 	// Causes below what their layer says.
 	case "cache.bind-address":
 		s.at, s.from = atPort-1, atPort
@@ -150,7 +160,7 @@ func standingOf(d Diagnosis) standing {
 		s.at = atAuthentication + 5
 	case "cache.http-error", "nfs.not-mounted":
 		s.at = atProtocol + 5
-	case "builder.built-locally", "builder.build-failed", "cache.not-used", "nfs.content", "nix.offline-build-failed", "nix.fallback-slow":
+	case "builder.built-locally", "builder.build-failed", "builder.hangs", "cache.not-used", "nfs.content", "nfs.full", "nfs.slow", "nix.offline-build-failed", "nix.fallback-slow":
 		s.at = atContent + 5
 	case "command.failed":
 		s.at, s.from = atContent+9, nothing

@@ -31,6 +31,7 @@ func desktop(s proofs.Suite) {
 		s.Switches(nixos.Desktop)
 		s.Proves(check.BuilderTrusted())
 		s.Proves(check.DesktopSandbox())
+		s.Proves(check.DesktopAlone())
 		for _, svc := range s.Services("ssh", "nfs", "rpcbind") {
 			s.Proves(check.PortOpen(svc))
 		}
@@ -57,6 +58,7 @@ func laptop(s proofs.Suite) {
 		s.Proves(check.BuilderKey())
 		s.Step("trusts the desktop's cache key", s.TrustCacheKey)
 		s.Proves(check.Ping())
+		s.Proves(check.PathMTU())
 		s.Switches(nixos.Laptop)
 		s.Proves(check.BuildersConfigured())
 		s.Proves(check.BuilderUserExists())
@@ -66,6 +68,7 @@ func laptop(s proofs.Suite) {
 		s.Proves(check.Substituters())
 		s.Proves(check.OfflineSettings())
 		s.Proves(check.BootSafe())
+		s.Proves(check.SleepUnits())
 		s.Proves(check.LoginDenied())
 		s.Proves(check.BuildRefused())
 		s.Types(check.UserCommand{Name: "offload-status", Role: nixos.Laptop, Deadline: 45 * time.Second})
@@ -79,11 +82,15 @@ func exchange(s proofs.Suite) {
 		s.Proves(check.AuthorizedKey())
 		s.Proves(check.Login())
 		s.Proves(check.NixOnPath())
+		s.Proves(check.Sessions())
+		s.Proves(check.Keepalive())
 	})
 }
 
 func final(s proofs.Suite) {
 	s.Phase("phase4", "Phase 4: final validation", 45, func() {
+		s.Proves(check.Room(nixos.Desktop))
+		s.Proves(check.Room(nixos.Laptop))
 		s.Proves(check.RemoteBuild())
 		s.Proves(check.CacheHit())
 		s.Types(check.UserCommand{Name: "offload-mount", Role: nixos.Laptop, Deadline: 60 * time.Second})
