@@ -113,7 +113,8 @@ func (p *Proof) provePlace(ctx context.Context, res provider.Result) {
 	p.Evidence("file", nixos.Desktop, "/proc/sys/kernel/random/boot_id", desktop)
 	if said == desktop && desktop != "" {
 		if res, ok := p.Exec(ctx, nixos.Desktop, "nix-store", "--check-validity", out); ok && !res.OK() {
-			p.Broken(report.Diagnosis{Code: "builder.built-locally", Sentence: "the output names the desktop, whose store does not have it: " + out})
+			p.Broken(report.Diagnosis{Code: "builder.collected", Effective: "not valid", Expected: out,
+				Sentence: fmt.Sprintf("the desktop built %s, and a moment later it is not valid there: garbage is collected while builds run, and what laptops wait for goes with it", out)})
 		}
 		return
 	}

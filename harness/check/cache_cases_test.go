@@ -70,7 +70,7 @@ func buildCases() []broken {
 			w.laptop.on("cat "+made, out(laptopBoot+"\n"))
 		}},
 		{name: "built locally", check: RemoteBuild(), code: "builder.built-locally", says: []string{laptopBoot, desktopBoot}, change: func(w *world) { w.laptop.on("cat "+made, out(laptopBoot+"\n")) }},
-		{name: "not in the desktop's store", check: RemoteBuild(), code: "builder.built-locally", change: func(w *world) { w.desktop.on("nix-store --check-validity *", said(1, "error: path is not valid\n")) }},
+		{name: "M3 not in the desktop's store", check: RemoteBuild(), code: "builder.collected", change: func(w *world) { w.desktop.on("nix-store --check-validity *", said(1, "error: path is not valid\n")) }},
 		{name: "something else", check: RemoteBuild(), code: "builder.build-failed", says: []string{"builder for x failed"}, change: says(on + "builder for x failed with exit code 1\n")},
 		{name: "too early", check: BuildRefused(), code: "ssh.key-too-early", change: func(*world) {}},
 		{name: "built locally after the return", check: Resumed("unplugged"), code: "builder.built-locally", change: func(w *world) { w.laptop.on("cat "+made, out(laptopBoot+"\n")) }},

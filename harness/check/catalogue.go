@@ -50,6 +50,7 @@ var Catalogue = map[string]Entry{
 	"builder.feature-missing":    {report.Evaluation, "name the feature in the builder's supportedFeatures"},
 	"builder.no-slots":           {report.Evaluation, "give the builder at least one job (maxJobs)"},
 	"builder.built-locally":      {report.Content, "see the builder's other findings: the build ran on the laptop"},
+	"builder.collected":          {report.Content, "do not collect garbage while builds run (nix.gc.dates), or keep what is new (nix.gc.options = \"--delete-older-than 7d\")"},
 	"builder.build-failed":       {report.Content, "read the build's output in the evidence"},
 	"builder.store-full":         {report.Content, "free space in the desktop's /nix (nix-collect-garbage)"},
 	"nix.no-inodes":              {report.Content, "free inodes in the laptop's /nix (nix-collect-garbage): there are too many small files"},
