@@ -7,6 +7,8 @@ GUEST    ?=# what the machines are: auto, embedded
 KEYS     ?=# exchange the keys as a user would, or trust only those in the config
 LABELS   ?=# run only specs with these labels, e.g. 'phase2 || fallback'
 REPORT   ?=# folder for the report (default reports/<run>)
+SCENARIOS ?=# scenarios of the gate: a folder, or files by glob
+N        ?=# how often soak runs (default 20)
 KEEP     ?=# leave the machines up: never, failure, always
 
 export GOTOOLCHAIN ?= auto
@@ -25,7 +27,7 @@ LINTER = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 flag   = $(if $($(1)),--$(2) '$($(1))')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build e2e gate test lint clean
+.PHONY: help setup build e2e gate soak test lint clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
@@ -43,7 +45,11 @@ e2e: build ## boot desktop and laptop, test CONFIG on them, report
 
 gate: build ## break CONFIG in every way of fixtures/scenarios: is each named?
 	@$(E2E) setup
-	@$(E2E) gate $(call flag,CONFIG,config) $(call flag,REPORT,report)
+	@$(E2E) gate $(call flag,CONFIG,config) $(call flag,KEYS,keys) $(call flag,SCENARIOS,scenarios) $(call flag,REPORT,report)
+
+soak: build ## run N times: how often does something break, and why?
+	@$(E2E) setup
+	@$(E2E) soak $(call flag,N,runs) $(call flag,CONFIG,config) $(call flag,KEYS,keys) $(call flag,REPORT,report)
 
 test: build ## test the harness itself
 	@$(E2E) setup --test --image

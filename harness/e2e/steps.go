@@ -77,27 +77,6 @@ func (r *Run) MakeCacheKeys(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Establish brings a lab to where the four phases end, without proving anything on
-// the way: where scenarios begin.
-func (r *Run) Establish(ctx context.Context) error {
-	for _, step := range []struct {
-		title string
-		do    func(context.Context) error
-	}{
-		{"the desktop switches", r.switchQuietly(nixos.Desktop)},
-		{"the cache has its keys", r.MakeCacheKeys},
-		{"the laptop has its key", r.MakeBuilderKey},
-		{"the laptop trusts the cache", r.TrustCacheKey},
-		{"the laptop switches", r.switchQuietly(nixos.Laptop)},
-		{"the desktop authorizes the laptop", r.Authorize},
-	} {
-		if err := r.Walk(ctx, step.title, step.do); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (r *Run) switchQuietly(role nixos.Role) func(context.Context) error {
 	return func(ctx context.Context) error {
 		_, err := r.Machine(role).Switch(ctx, r.Configurations[role])

@@ -67,8 +67,9 @@ type Lab struct {
 
 	options  Options
 	provider provider.Provider
-	mgmt     map[string]*network.Management // of providers whose machines have such a cable
-	nonces   map[string]string              // snapshot -> nonce in the guests' memory
+	mgmt     map[string]*network.Management                 // of providers whose machines have such a cable
+	nonces   map[string]string                              // snapshot -> nonce in the guests' memory
+	switched map[string]map[nixos.Role]*nixos.Configuration // snapshot -> what the machines were then
 	closers  []func() error
 }
 
@@ -101,7 +102,8 @@ func (l *Lab) Machines() []*Machine { return []*Machine{l.Desktop, l.Laptop} }
 // Up brings the lab up: restored from a kept state where one fits, else booted,
 // prepared, and kept for the next time. On error nothing is left running.
 func Up(ctx context.Context, o Options) (_ *Lab, err error) {
-	l := &Lab{options: o, mgmt: map[string]*network.Management{}, nonces: map[string]string{}}
+	l := &Lab{options: o, mgmt: map[string]*network.Management{}, nonces: map[string]string{},
+		switched: map[string]map[nixos.Role]*nixos.Configuration{}}
 	defer func() {
 		if err != nil {
 			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
@@ -212,7 +214,10 @@ func (l *Lab) Snapshot(ctx context.Context, name string) error {
 	if err := snapshotter.Snapshot(ctx, name); err != nil {
 		return err
 	}
-	l.nonces[name] = nonce
+	l.nonces[name], l.switched[name] = nonce, map[nixos.Role]*nixos.Configuration{}
+	for _, m := range l.Machines() {
+		l.switched[name][m.Role] = m.configuration
+	}
 	return nil
 }
 
@@ -228,6 +233,9 @@ func (l *Lab) Restore(ctx context.Context, name string) error {
 	}
 	for _, m := range l.mgmt {
 		m.Reset()
+	}
+	for _, m := range l.Machines() {
+		m.configuration = l.switched[name][m.Role]
 	}
 	if err := l.proveNonce(ctx, l.nonces[name]); err != nil {
 		return err

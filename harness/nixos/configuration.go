@@ -2,7 +2,10 @@
 // machine to it, as nixos-rebuild(8) does.
 package nixos
 
-import "encoding/json"
+import (
+	"bytes"
+	"encoding/json"
+)
 
 // Configuration is what a host's modules come to: every file, unit, user and
 // setting, as vmconfigs/embedded/render.nix renders it.
@@ -48,6 +51,16 @@ type Configuration struct {
 
 	// Declared are the values of options that the user's modules declare.
 	Declared map[string]json.RawMessage `json:"declared"`
+}
+
+// Same reports whether a machine that is one configuration is the other, too.
+func (c *Configuration) Same(o *Configuration) bool {
+	if c == nil || o == nil {
+		return c == o
+	}
+	a, err1 := json.Marshal(c)
+	b, err2 := json.Marshal(o)
+	return err1 == nil && err2 == nil && bytes.Equal(a, b)
 }
 
 // FileSystem is a line of fstab(5).

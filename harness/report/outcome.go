@@ -10,45 +10,105 @@ import (
 	"slices"
 )
 
-// ScenariosFile is what a gate writes: the matrix of scenarios.
+// ScenariosFile is what `gate` writes: the matrix of scenarios.
 const ScenariosFile = "scenarios.json"
 
-// Outcome is what became of one scenario, as far as reports show it.
-type Outcome struct {
-	ID       string      `json:"id"`
-	Title    string      `json:"title"`
-	Layer    string      `json:"layer"`
-	Silent   string      `json:"silent,omitempty"`
-	File     string      `json:"file,omitempty"`
-	Check    string      `json:"check,omitempty"`
-	Expected []string    `json:"expected,omitempty"` // codes; none where all had to hold
-	Result   string      `json:"result"`             // caught and holds are good
-	Causes   []RootCause `json:"causes"`
-	Detail   []string    `json:"detail,omitempty"`
-	Seconds  float64     `json:"seconds"`
-}
+// MatrixSchema is the version of scenarios.json. It changes when a field changes its
+// meaning or goes; new fields do not change it.
+const MatrixSchema = 1
 
-// Good: the fault was caught by its own diagnosis, or what must hold held.
-func (o Outcome) Good() bool { return o.Result == "caught" || o.Result == "holds" }
-
-// Tone is how a result looks: as a state does.
-func (o Outcome) Tone() State {
-	switch {
-	case o.Good():
-		return Holds
-	case o.Result == "skipped":
-		return Skipped
-	}
-	return Broken
-}
-
-// matrix is scenarios.json as far as reports show it.
-type matrix struct {
-	Schema    *int      `json:"schema"`
+// Matrix is what became of all scenarios of a gate.
+type Matrix struct {
+	Schema  int    `json:"schema"`
+	Run     string `json:"run"` // the run's id, as the report's folder is named
+	Config  string `json:"config"`
+	Harness string `json:"harness"`
+	// Scenarios are in the order in which they were tried.
 	Scenarios []Outcome `json:"scenarios"`
+	Passed    int       `json:"passed"`
+	Failed    int       `json:"failed"`
+	Skipped   int       `json:"skipped"`
+	// MedianSeconds is that of the scenarios that were tried.
+	MedianSeconds float64 `json:"median_seconds"`
 }
 
-// LoadOutcomes reads the scenarios.json of a run's folder; none where there is none.
+// The results of a scenario. Caught and Held are good.
+const (
+	Caught         = "caught"          // the check broke, with the diagnosis
+	Held           = "holds"           // what had to hold holds
+	Missed         = "missed"          // the check holds, and should have broken
+	WrongDiagnosis = "wrong-diagnosis" // something broke, and something else was blamed
+	FalseAlarm     = "false-alarm"     // something broke that has nothing to do with the fault
+	NotHeld        = "broken"          // what had to hold does not
+	NotUndone      = "not-undone"      // the faults were taken back, and something stayed broken
+	NotKnown       = "error"           // it could not be found out
+	NotTried       = "skipped"         // it does not apply to this configuration
+)
+
+// Outcome is what became of one scenario.
+type Outcome struct {
+	ID     string `json:"id"`
+	Title  string `json:"title"`
+	Layer  string `json:"layer,omitempty"`
+	Silent string `json:"silent,omitempty"` // which commands say that all is well meanwhile: no | status | all
+	File   string `json:"file,omitempty"`
+	// Check and Expected are what had to be found; empty where all had to hold.
+	// Expected holds codes, with ", " between them.
+	Check    string   `json:"check,omitempty"`
+	Expected string   `json:"expected"`
+	Result   string   `json:"result"` // caught | holds | missed | wrong-diagnosis | false-alarm | broken | not-undone | error | skipped
+	Found    []string `json:"found"`  // codes of root causes, ranked
+	// Causes are the root causes, in full.
+	Causes []RootCause `json:"causes,omitempty"`
+	// Faults are what was applied, in words, with the seeds of chance.
+	Faults []string `json:"faults,omitempty"`
+	// Detail says why the result is not good, a line each.
+	Detail string `json:"detail,omitempty"`
+	// NotMade says which checks were not made, and why.
+	NotMade string `json:"not_made,omitempty"`
+	// Undone says how it ended: the machines were restored, or all held again.
+	Undone  string  `json:"undone,omitempty"`
+	Seconds float64 `json:"seconds"`
+}
+
+// Good: the fault was caught by its own diagnosis, or what had to hold holds.
+func (o Outcome) Good() bool { return o.Result == Caught || o.Result == Held }
+
+// Conclude counts the scenarios.
+func (m *Matrix) Conclude() {
+	m.Schema, m.Passed, m.Failed, m.Skipped, m.MedianSeconds = MatrixSchema, 0, 0, 0, 0
+	var seconds []float64
+	for _, o := range m.Scenarios {
+		switch {
+		case o.Good():
+			m.Passed++
+		case o.Result == NotTried:
+			m.Skipped++
+			continue
+		default:
+			m.Failed++
+		}
+		seconds = append(seconds, o.Seconds)
+	}
+	slices.Sort(seconds)
+	if n := len(seconds); n > 0 {
+		m.MedianSeconds = (seconds[(n-1)/2] + seconds[n/2]) / 2
+	}
+}
+
+// Write writes the matrix into a run's folder.
+func (m *Matrix) Write(dir string) error {
+	text, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write scenarios: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, ScenariosFile), append(text, '\n'), 0o644); err != nil {
+		return fmt.Errorf("write scenarios: %w", err)
+	}
+	return nil
+}
+
+// LoadOutcomes reads the scenarios of a run's folder; none where there are none.
 func LoadOutcomes(dir string) ([]Outcome, error) {
 	path := filepath.Join(dir, ScenariosFile)
 	text, err := os.ReadFile(path)
@@ -58,23 +118,12 @@ func LoadOutcomes(dir string) ([]Outcome, error) {
 	case err != nil:
 		return nil, fmt.Errorf("load scenarios: %w", err)
 	}
-	var m matrix
+	var m Matrix
 	if err := json.Unmarshal(text, &m); err != nil {
 		return nil, fmt.Errorf("load scenarios %s: %w", path, where(text, err))
 	}
-	if m.Schema == nil || *m.Schema != Schema {
-		return nil, fmt.Errorf("load scenarios %s: it has not schema %d: it was written by another harness; run the gate again", path, Schema)
+	if m.Schema != MatrixSchema {
+		return nil, fmt.Errorf("load scenarios %s: its schema is %d, this version reads %d: run the gate again", path, m.Schema, MatrixSchema)
 	}
 	return m.Scenarios, nil
-}
-
-// layersOf are the layers of scenarios, in their order.
-func layersOf(outcomes []Outcome) []string {
-	var layers []string
-	for _, o := range outcomes {
-		if !slices.Contains(layers, o.Layer) {
-			layers = append(layers, o.Layer)
-		}
-	}
-	return layers
 }

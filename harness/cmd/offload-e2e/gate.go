@@ -2,197 +2,194 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"offload-e2e/harness/e2e"
-	"offload-e2e/harness/nixos"
 	"offload-e2e/harness/report"
 	"offload-e2e/harness/scenario"
 )
 
-// outcome is what became of one scenario.
-type outcome struct {
-	ID       string   `json:"id"`
-	Title    string   `json:"title"`
-	Expected string   `json:"expected"`
-	Result   string   `json:"result"` // caught, missed, wrong-diagnosis, error
-	Found    []string `json:"found"`  // root causes, ranked
-	Detail   string   `json:"detail,omitempty"`
-	Seconds  float64  `json:"seconds"`
+// gateOptions are what scenarios are tried with.
+type gateOptions struct {
+	runOptions
+	// verbose tells each step of a scenario.
+	verbose bool
 }
 
 func newGateCommand(p *paths) *cobra.Command {
-	o := runOptions{provider: "qemu", guest: "embedded", keys: "exchange"}
+	o := gateOptions{runOptions: runOptions{provider: "qemu", guest: "embedded", keep: "never"}}
 	where := ""
 	c := &cobra.Command{
 		Use:   "gate",
-		Short: "Break the configuration on purpose, and see whether each fault is caught",
+		Short: "Break everything on purpose, and see whether each fault is caught",
 		Long: `gate walks to the end of the four phases, keeps that moment, and returns to it
-for every scenario: the configuration is broken in the way the scenario says, both
-machines switch to it, and all checks are made. A scenario is caught when the
-diagnosis it expects is the first root cause.`,
-		RunE: func(c *cobra.Command, _ []string) error { return p.gate(c.Context(), o, where, c.OutOrStdout()) },
+for every scenario: what the scenario says goes wrong, and all checks are made. A
+scenario is caught when its own check breaks with its own diagnosis, and nothing
+else does. With --config the faults are made in another configuration: which would
+it survive? An edit of a text that it does not have is skipped.`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := choice("keys", o.keys, "exchange", "config"); err != nil {
+				return usageError(c.CommandPath(), err)
+			}
+			scenarios, err := findScenarios(where)
+			if err != nil {
+				return err
+			}
+			return p.gate(c.Context(), o, scenarios, nil, c.OutOrStdout())
+		},
 	}
-	c.Flags().StringVar(&o.config, "config", p.config(), "the configuration to break")
-	c.Flags().StringVar(&o.report, "report", p.reports(), "the folder of reports")
-	c.Flags().StringVar(&where, "scenarios", filepath.Join(p.Root, "fixtures", "scenarios"), "a folder of scenarios, or files by glob")
+	addGateFlags(c, p, &o)
+	c.Flags().StringVar(&where, "scenarios", p.scenarios(), "a folder of scenarios, or files by glob")
 	return c
 }
 
-func (p *paths) gate(ctx context.Context, o runOptions, where string, out io.Writer) (err error) {
-	scenarios, err := scenario.Find(where)
-	if err != nil {
-		return &userError{Heading: "The scenarios cannot be read", Sentence: err.Error(), WayOut: "Mend the files that are named.", Exit: exitUsage}
+func addGateFlags(c *cobra.Command, p *paths, o *gateOptions) {
+	c.Flags().StringVar(&o.config, "config", p.config(), "the configuration to break")
+	c.Flags().StringVar(&o.keys, "keys", "exchange", "exchange: the laptop is told the desktop's new cache key; config: only keys in the configuration count")
+	c.Flags().StringVar(&o.report, "report", p.reports(), "the folder of reports")
+}
+
+// findScenarios loads scenarios. What is wrong with them is told with its place.
+func findScenarios(where ...string) ([]*scenario.Scenario, error) {
+	var all []*scenario.Scenario
+	var errs []error
+	for _, w := range where {
+		found, err := scenario.Find(w)
+		all, errs = append(all, found...), append(errs, err)
 	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, &userError{Heading: "The scenarios cannot be read", Sentence: err.Error(),
+			WayOut: "Mend the places that are named. fixtures/scenarios/README.md shows the format;\n" +
+				"`scenario faults` and `scenario checks` list what there is.", Exit: exitUsage}
+	}
+	return all, nil
+}
+
+// gate tries scenarios on one lab, and writes scenarios.json and the matrix. With a
+// supervisor the lab may stay up, as the last scenario has left it.
+func (p *paths) gate(ctx context.Context, o gateOptions, scenarios []*scenario.Scenario, s *supervisor, out io.Writer) error {
 	held, err := p.hold("gate")
 	if err != nil {
 		return err
 	}
 	defer held.release()
-	id := report.NewRunID(time.Now())
-	dir, err := report.Layout{Root: abs(mustWorkingDir(), o.report)}.Create(id)
+	layout := report.Layout{Root: abs(mustWorkingDir(), o.report)}
+	m := &report.Matrix{Run: report.NewRunID(time.Now()), Config: o.config, Harness: version()}
+	dir, err := layout.Create(m.Run)
 	if err != nil {
 		return fmt.Errorf("make the report's folder: %w", err)
 	}
-	recorder := report.NewRecorder(report.Run{ID: id, Config: o.config, Keys: o.keys, Provider: o.chosen(), Harness: version()})
+	recorder := report.NewRecorder(report.Run{ID: m.Run, Config: o.config, Keys: o.keys, Provider: o.chosen(), Harness: version(), Command: "make gate"})
 	progress := report.NewProgress(out, report.LookOf(out, os.Getenv))
 	defer progress.Close()
-	r, err := e2e.Open(ctx, p.openOptions(o, held.dir, dir, recorder, progress))
+	l, err := p.openLab(ctx, o.runOptions, "gate", held.dir, dir, recorder, progress)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-		defer cancel()
-		err = errors.Join(err, r.Close(closing, dir))
-	}()
+	defer func() { _ = l.close(ctx) }()
+	err = tryAll(ctx, l.run, o, m, scenarios, progress)
+	progress.Close()
+	if err == nil || len(m.Scenarios) > 0 {
+		err = errors.Join(err, conclude(out, dir, m))
+	}
+	if err := saveGate(dir, recorder, layout, m.Run); err != nil {
+		return err
+	}
+	var status exitStatus
+	if s == nil || ctx.Err() != nil || err != nil && !errors.As(err, &status) || !o.keeps(err, report.Pass) {
+		return errors.Join(err, l.close(ctx))
+	}
+	return p.stay(ctx, s, l, errors.Join(err, l.gather(ctx)), out)
+}
+
+// saveGate writes the gate's report: what the walk to the end of the phases recorded,
+// with the matrix.
+func saveGate(dir string, recorder *report.Recorder, layout report.Layout, id string) error {
+	if err := errors.Join(report.Save(dir, recorder.Report()), layout.Publish(id)); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
+}
+
+// tryAll walks to the moments the scenarios begin at, and tries them one by one.
+func tryAll(ctx context.Context, r *e2e.Run, o gateOptions, m *report.Matrix, scenarios []*scenario.Scenario, progress *report.Progress) error {
+	phases := map[int]bool{e2e.Phases: true}
+	for _, s := range scenarios {
+		phases[e2e.StartPhase(s)] = true
+	}
 	progress.Heading("To the end of the four phases")
-	if err := r.Establish(ctx); err != nil {
+	if err := r.Moments(ctx, phases); err != nil {
 		return err
 	}
-	const moment = "established"
 	progress.Heading("Scenarios")
-	outcomes := []outcome{prove(ctx, r, progress)}
-	if err := r.Lab.Snapshot(ctx, moment); err != nil {
-		return err
+	say := func(string) {}
+	if o.verbose {
+		say = func(text string) { progress.Note("          " + text) }
 	}
+	m.Scenarios = append(m.Scenarios, shown(progress, "-", "the configuration as it is: all must hold", func() report.Outcome { return r.AsItIs(ctx) }))
 	for _, s := range scenarios {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		outcomes = append(outcomes, tryScenario(ctx, r, s, moment, progress))
+		m.Scenarios = append(m.Scenarios, shown(progress, s.ID, s.Title, func() report.Outcome { return r.Try(ctx, s, say) }))
 	}
-	progress.Close()
-	return conclude(out, dir, outcomes)
+	return ctx.Err()
 }
 
-// prove checks that nothing is found where nothing is broken.
-func prove(ctx context.Context, r *e2e.Run, progress *report.Progress) outcome {
-	return judged(outcome{ID: "-", Title: "the configuration as it is: all must hold"}, progress, func() ([]report.RootCause, []report.Finding, error) {
-		return evidence(ctx, r)
-	})
-}
-
-// evidence makes all checks, and ranks what they found.
-func evidence(ctx context.Context, r *e2e.Run) ([]report.RootCause, []report.Finding, error) {
-	var findings []report.Finding
-	for _, c := range r.Bench().Proofs() {
-		findings = append(findings, r.Bench().Run(ctx, c))
-	}
-	return report.Rank(findings), findings, ctx.Err()
-}
-
-func tryScenario(ctx context.Context, r *e2e.Run, s *scenario.Scenario, moment string, progress *report.Progress) outcome {
-	return judged(outcome{ID: s.ID, Title: s.Title, Expected: s.Then.Diagnosis}, progress, func() ([]report.RootCause, []report.Finding, error) {
-		if err := r.Lab.Restore(ctx, moment); err != nil {
-			return nil, nil, err
-		}
-		broken, err := r.Broken(ctx, s)
-		if err != nil {
-			return nil, nil, err
-		}
-		var findings []report.Finding
-		for _, role := range []nixos.Role{nixos.Desktop, nixos.Laptop} {
-			findings = append(findings, broken.Switch(ctx, role))
-		}
-		defer broken.Discard()
-		_, more, err := evidence(ctx, broken)
-		findings = append(findings, more...)
-		return report.Rank(findings), findings, err
-	})
-}
-
-// judged compares what was found with what was expected.
-func judged(o outcome, progress *report.Progress, find func() ([]report.RootCause, []report.Finding, error)) outcome {
-	step := progress.Start(o.ID + "  " + o.Title)
-	started := time.Now()
-	causes, findings, err := find()
-	o.Seconds = time.Since(started).Seconds()
-	for _, c := range causes {
-		o.Found = append(o.Found, c.Code)
-		o.Detail += c.Sentence + "\n"
-	}
-	for _, f := range findings {
-		if f.State == report.Errored {
-			o.Detail += f.Check + " in error: " + f.Reason + "\n"
-		}
-	}
+// shown tries a scenario and shows what became of it.
+func shown(progress *report.Progress, id, title string, try func() report.Outcome) report.Outcome {
+	step := progress.Start(id + "  " + title)
+	o := try()
+	state := report.Broken
 	switch {
-	case err != nil:
-		o.Result, o.Detail = "error", err.Error()
-	case o.Expected == "" && len(causes) == 0 && o.Detail == "":
-		o.Result = "holds"
-	case o.Expected == "":
-		o.Result = "false-alarm"
-	case len(causes) == 0:
-		o.Result = "missed"
-	case causes[0].Code == o.Expected:
-		o.Result = "caught"
-	default:
-		o.Result = "wrong-diagnosis"
+	case o.Good():
+		state = report.Holds
+	case o.Result == report.NotTried:
+		state = report.Skipped
+	case o.Result == report.NotKnown:
+		state = report.Errored
 	}
-	state := report.Holds
-	if !o.good() {
-		state = report.Broken
-	}
-	step.End(state, o.Result+": "+strings.Join(o.Found, ", "))
+	step.End(state, strings.TrimSuffix(o.Result+": "+strings.Join(o.Found, ", "), ": "))
 	return o
 }
 
-func (o outcome) good() bool { return o.Result == "caught" || o.Result == "holds" }
-
-// conclude writes scenarios.json and the matrix.
-func conclude(out io.Writer, dir string, outcomes []outcome) error {
-	text, err := json.MarshalIndent(outcomes, "", "  ")
-	if err != nil {
+// conclude writes scenarios.json and the matrix. Its error is the exit status: 1
+// where a scenario failed, 3 where one could not be found out and none failed.
+func conclude(out io.Writer, dir string, m *report.Matrix) error {
+	m.Conclude()
+	if err := m.Write(dir); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "scenarios.json"), append(text, '\n'), 0o644); err != nil {
-		return fmt.Errorf("write the report: %w", err)
-	}
-	passed, failed := 0, 0
-	fmt.Fprintf(out, "\n%-20s %-16s %6s  %s\n", "scenario", "result", "s", "root causes")
-	for _, o := range outcomes {
-		fmt.Fprintf(out, "%-20s %-16s %6.1f  %s\n", o.ID, o.Result, o.Seconds, strings.Join(o.Found, ", "))
-		if o.good() {
-			passed++
+	unknown := 0
+	fmt.Fprintf(out, "\n%-28s %-16s %6s  %s\n", "scenario", "result", "s", "root causes")
+	for _, o := range m.Scenarios {
+		fmt.Fprintf(out, "%-28s %-16s %6.1f  %s\n", o.ID, o.Result, o.Seconds, strings.Join(o.Found, ", "))
+		if o.Result == report.NotKnown {
+			unknown++
+		}
+		if o.Good() {
 			continue
 		}
-		failed++
-		fmt.Fprintf(out, "  expected %q; found:\n    %s\n", o.Expected, strings.ReplaceAll(strings.TrimSpace(o.Detail), "\n", "\n    "))
+		if o.Expected != "" && o.Result != report.NotTried {
+			fmt.Fprintf(out, "  expected %s by %s\n", o.Expected, o.Check)
+		}
+		if o.Detail != "" {
+			fmt.Fprintf(out, "    %s\n", strings.ReplaceAll(o.Detail, "\n", "\n    "))
+		}
 	}
-	fmt.Fprintf(out, "\nReport: %s\n%d passed, %d failed, 0 skipped\n", dir, passed, failed)
-	if failed > 0 {
+	fmt.Fprintf(out, "\nMedian: %.1f s a scenario. Report: %s\n%d passed, %d failed, %d skipped\n", m.MedianSeconds, dir, m.Passed, m.Failed, m.Skipped)
+	switch {
+	case m.Failed > unknown:
 		return exitStatus(exitBroken)
+	case unknown > 0:
+		return exitStatus(exitInfra)
 	}
 	return nil
 }

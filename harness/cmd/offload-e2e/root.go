@@ -37,7 +37,7 @@ configuration does not evaluate, 3 this machine is in the way.`,
 	}
 	root.AddCommand(verbs(p)...)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError(c.CommandPath(), err) })
-	for _, c := range append(root.Commands(), root) {
+	for _, c := range allCommands(root) {
 		check := c.Args
 		if check == nil {
 			check = cobra.NoArgs
@@ -51,6 +51,15 @@ configuration does not evaluate, 3 this machine is in the way.`,
 		}
 	}
 	return root
+}
+
+// allCommands are a command and all below it.
+func allCommands(c *cobra.Command) []*cobra.Command {
+	all := []*cobra.Command{c}
+	for _, below := range c.Commands() {
+		all = append(all, allCommands(below)...)
+	}
+	return all
 }
 
 // machineArgument wants the name of one machine.

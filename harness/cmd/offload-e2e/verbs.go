@@ -15,6 +15,8 @@ func verbs(p *paths) []*cobra.Command {
 		newSSHCommand(p),
 		newDownCommand(p),
 		newGateCommand(p),
+		newScenarioCommand(p),
+		newSoakCommand(p),
 		newCountTestsCommand(),
 	}
 }

@@ -1,0 +1,85 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"offload-e2e/harness/nixos"
+)
+
+// Phases is how many phases the walk has.
+const Phases = 4
+
+// walkStep is one thing a user does on the way to the end of the four phases.
+type walkStep struct {
+	phase int
+	title string
+	do    func(context.Context) error
+}
+
+// walk are the steps to the end of the four phases, proving nothing on the way.
+func (r *Run) walk() []walkStep {
+	return []walkStep{
+		{1, "the desktop switches", r.switchQuietly(nixos.Desktop)},
+		{1, "the cache has its keys", r.MakeCacheKeys},
+		{2, "the laptop has its key", r.MakeBuilderKey},
+		{2, "the laptop trusts the cache", r.TrustCacheKey},
+		{2, "the laptop switches", r.switchQuietly(nixos.Laptop)},
+		{3, "the desktop authorizes the laptop", r.Authorize},
+	}
+}
+
+// WalkPhases walks on from the end of one phase to the end of another.
+func (r *Run) WalkPhases(ctx context.Context, after, to int) error {
+	for _, s := range r.walk() {
+		if s.phase <= after || s.phase > to {
+			continue
+		}
+		var err error
+		if r.quiet {
+			if err = s.do(ctx); err != nil {
+				err = fmt.Errorf("%s: %w", s.title, err)
+			}
+		} else {
+			err = r.Walk(ctx, s.title, s.do)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// moment is the name of the lab's snapshot at the end of a phase.
+func moment(phase int) string { return fmt.Sprintf("phase%d", phase) }
+
+// Moments walks the four phases and keeps the ends of those that are asked for.
+func (r *Run) Moments(ctx context.Context, phases map[int]bool) error {
+	for phase := 1; phase <= Phases; phase++ {
+		if err := r.WalkPhases(ctx, phase-1, phase); err != nil {
+			return err
+		}
+		if !phases[phase] {
+			continue
+		}
+		if err := r.Lab.Snapshot(ctx, moment(phase)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}
+
+// Establish brings a lab to where the four phases end, proving nothing on the way.
+func (r *Run) Establish(ctx context.Context) error { return r.WalkPhases(ctx, 0, Phases) }
