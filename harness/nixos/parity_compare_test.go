@@ -47,6 +47,12 @@ func forgive(want, got, implied object) {
 			delete(got, field)
 		}
 	}
+	// A list from which something only went has no additions to show.
+	for field, v := range got {
+		if l, ok := v.([]any); ok && len(l) == 0 && want[field] == nil {
+			delete(got, field)
+		}
+	}
 	for field, suffix := range unitFields {
 		members(field, suffix, named("units"))
 	}

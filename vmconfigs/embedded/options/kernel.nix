@@ -107,14 +107,14 @@ in
     boot.kernelParams = lib.mkMerge [
       [ "root=fstab" ]
       [ "loglevel=${toString cfg.consoleLogLevel}" ]
-      (lib.mkAfter [ "lsm=landlock,yama,bpf" ])
+      (lib.mkAfter (
+        lib.optional (config.security.lsm != [ ]) "lsm=${lib.concatStringsSep "," config.security.lsm}"
+      ))
     ];
     boot.kernelModules = [
       "loop"
       "atkbd"
     ];
-    # A module of NixOS has nothing to add here, which makes an empty line.
-    boot.extraModprobeConfig = "";
     boot.kernel.sysctl."kernel.printk" = lib.mkDefault cfg.consoleLogLevel;
 
     environment.etc."modules-load.d/nixos.conf".source = pkgs.writeText "nixos.conf" ''

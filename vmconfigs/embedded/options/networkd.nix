@@ -1,5 +1,5 @@
-# systemd.network: files of systemd-networkd. Of its sections those that a machine on one cable has a use for;
-# queueing disciplines and exotic devices are not there.
+# systemd.network: files of systemd-networkd: nixos/modules/system/boot/networkd.nix. In the guest Debian's
+# systemd-networkd reads them.
 {
   config,
   lib,
@@ -34,45 +34,29 @@ let
     linkConfig = section "Link";
   };
 
-  netdev.options = common // {
-    netdevConfig = section "NetDev";
-    bridgeConfig = section "Bridge";
-    vlanConfig = section "VLAN";
-    macvlanConfig = section "MACVLAN";
-    tunConfig = section "Tun";
-    tapConfig = section "Tap";
-    wireguardConfig = section "WireGuard";
-    wireguardPeers = sections "WireGuardPeer";
-    bondConfig = section "Bond";
-  };
+  # Options of a table of sections, see ../text/networkd-sections.nix.
+  ofTable = lib.foldl' (
+    all: s: all // { ${s.option} = (if s.many then sections else section) s.section; }
+  ) { };
+  table = import ../text/networkd-sections.nix;
+
+  netdev.options = common // ofTable table.netdev // { netdevConfig = section "NetDev"; };
 
   network =
     { config, ... }:
     {
-      options = common // {
-        linkConfig = section "Link";
-        networkConfig = section "Network";
-        addresses = sections "Address";
-        neighbors = sections "Neighbor";
-        routingPolicyRules = sections "RoutingPolicyRule";
-        routes = sections "Route";
-        dhcpV4Config = section "DHCPv4";
-        dhcpV6Config = section "DHCPv6";
-        ipv6AcceptRAConfig = section "IPv6AcceptRA";
-        dhcpServerConfig = section "DHCPServer";
-        bridgeConfig = section "Bridge";
-        name = opt (types.nullOr types.str) null "Name of the interface it is for.";
-        DHCP = opt (types.nullOr types.str) null "Whether DHCP is used: yes, no, ipv4, ipv6.";
-        domains = opt (types.nullOr (types.listOf types.str)) null "Domains of the name servers.";
-        address = lines "Address";
-        gateway = lines "Gateway";
-        dns = lines "DNS";
-        ntp = lines "NTP";
-        bridge = lines "Bridge";
-        bond = lines "Bond";
-        macvlan = lines "MACVLAN";
-        vlan = lines "VLAN";
-      };
+      options =
+        common
+        // ofTable table.network
+        // lib.listToAttrs (map (s: lib.nameValuePair s.option (lines s.section)) table.lists)
+        // {
+          linkConfig = section "Link";
+          sriovConfig = section "SR-IOV";
+          networkConfig = section "Network";
+          name = opt (types.nullOr types.str) null "Name of the interface it is for.";
+          DHCP = opt (types.nullOr types.str) null "Whether DHCP is used: yes, no, ipv4, ipv6.";
+          domains = opt (types.nullOr (types.listOf types.str)) null "Domains of the name servers.";
+        };
       config = {
         matchConfig = lib.optionalAttrs (config.name != null) { Name = config.name; };
         networkConfig =
@@ -80,6 +64,24 @@ let
           // lib.optionalAttrs (config.domains != null) {
             Domains = lib.concatStringsSep " " config.domains;
           };
+      };
+    };
+
+  daemon =
+    { config, ... }:
+    {
+      options = {
+        networkConfig = section "Network";
+        dhcpV4Config = section "DHCPv4";
+        dhcpV6Config = section "DHCPv6";
+        routeTables = opt (types.attrsOf types.int) { } "Names of route tables, and their numbers.";
+        addRouteTablesToIPRoute2 = opt types.bool true "Whether ip(8) knows these names as well.";
+      };
+      config.networkConfig = {
+        IPv6PrivacyExtensions = lib.mkOptionDefault true;
+      }
+      // lib.optionalAttrs (config.routeTables != { }) {
+        RouteTable = lib.mapAttrsToList (name: number: "${name}:${toString number}") config.routeTables;
       };
     };
 
@@ -100,14 +102,35 @@ in
     links = units "link" link;
     netdevs = units "netdev" netdev;
     networks = units "network" network;
+    config = opt (types.submodule daemon) { } "Settings of the daemon, networkd.conf(5).";
+    wait-online = {
+      enable = opt types.bool true "Whether network-online.target waits for systemd-networkd.";
+      anyInterface = opt types.bool config.networking.useDHCP "Whether one interface is enough.";
+      ignoredInterfaces = opt (types.listOf types.str) [ ] "Interfaces it does not wait for.";
+      timeout = opt types.ints.unsigned 120 "Seconds to wait; 0 is for ever.";
+      extraArgs = opt (types.listOf types.str) [ ] "More arguments.";
+    };
   };
 
-  # udev reads the links, so these are there without networkd too.
-  config = {
-    environment.etc =
-      files "link" text.link cfg.links
-      // lib.optionalAttrs cfg.enable (
-        files "netdev" text.netdev cfg.netdevs // files "network" text.network cfg.networks
-      );
-  };
+  config = lib.mkMerge [
+    {
+      # udev reads the links, so these are there without networkd too.
+      environment.etc = files "link" text.link cfg.links;
+      systemd.network.wait-online.extraArgs = [
+        "--timeout=${toString cfg.wait-online.timeout}"
+      ]
+      ++ lib.optional cfg.wait-online.anyInterface "--any"
+      ++ map (name: "--ignore=${name}") cfg.wait-online.ignoredInterfaces;
+    }
+    (lib.mkIf cfg.enable {
+      environment.etc =
+        files "netdev" text.netdev cfg.netdevs
+        // files "network" text.network cfg.networks
+        // {
+          "systemd/networkd.conf".text = text.daemon cfg.config;
+        };
+      services.resolved.enable = lib.mkDefault true;
+      users.users.systemd-network.group = "systemd-network";
+    })
+  ];
 }

@@ -66,14 +66,6 @@ in
     security = {
       polkit.enable = bool false;
       rtkit.enable = bool false;
-      apparmor.enable = bool false;
-      audit.enable = bool false;
-      auditd.enable = bool false;
-      protectKernelImage = bool false;
-      lockKernelModules = bool false;
-      forcePageTableIsolation = bool false;
-      allowUserNamespaces = bool true;
-      unprivilegedUsernsClone = bool false;
       googleOsLogin.enable = bool false;
       doas.enable = bool false;
       acme.acceptTerms = bool false;

@@ -3,12 +3,15 @@
 
 let
   inherit (lib) concatMapStrings optionalString;
+  sections = import ./networkd-sections.nix;
 
   section = name: settings: "[${name}]\n${attrsToSection settings}\n";
   # left out where empty
   some = name: settings: optionalString (settings != { }) (section name settings);
-  each = name: concatMapStrings (section name);
-  lines = key: concatMapStrings (value: "${key}=${value}\n");
+  each = def: concatMapStrings (
+    s: if s.many then concatMapStrings (section s.section) def.${s.option} else some s.section def.${s.option}
+  );
+  lines = def: concatMapStrings (s: concatMapStrings (value: "${s.section}=${value}\n") def.${s.option});
 in
 {
   link = def: some "Match" def.matchConfig + section "Link" def.linkConfig + def.extraConfig;
@@ -17,39 +20,25 @@ in
     def:
     some "Match" def.matchConfig
     + section "NetDev" def.netdevConfig
-    + some "Bridge" def.bridgeConfig
-    + some "VLAN" def.vlanConfig
-    + some "MACVLAN" def.macvlanConfig
-    + some "Tun" def.tunConfig
-    + some "Tap" def.tapConfig
-    + some "WireGuard" def.wireguardConfig
-    + each "WireGuardPeer" def.wireguardPeers
-    + some "Bond" def.bondConfig
+    + each def sections.netdev
     + def.extraConfig;
 
   network =
     def:
     some "Match" def.matchConfig
     + some "Link" def.linkConfig
+    + some "SR-IOV" def.sriovConfig
     + "[Network]\n"
     + attrsToSection def.networkConfig
-    + lines "Address" def.address
-    + lines "Gateway" def.gateway
-    + lines "DNS" def.dns
-    + lines "NTP" def.ntp
-    + lines "Bridge" def.bridge
-    + lines "Bond" def.bond
-    + lines "MACVLAN" def.macvlan
-    + lines "VLAN" def.vlan
+    + lines def sections.lists
     + "\n"
-    + each "Address" def.addresses
-    + each "Neighbor" def.neighbors
-    + each "RoutingPolicyRule" def.routingPolicyRules
-    + each "Route" def.routes
-    + some "DHCPv4" def.dhcpV4Config
-    + some "DHCPv6" def.dhcpV6Config
-    + some "IPv6AcceptRA" def.ipv6AcceptRAConfig
-    + some "DHCPServer" def.dhcpServerConfig
-    + some "Bridge" def.bridgeConfig
+    + each def sections.network
     + def.extraConfig;
+
+  # networkd.conf(5)
+  daemon =
+    def:
+    section "Network" def.networkConfig
+    + some "DHCPv4" def.dhcpV4Config
+    + some "DHCPv6" def.dhcpV6Config;
 }
