@@ -70,8 +70,20 @@ var kinds = map[string]func() any{
 
 	"power-off": func() any { return &PowerOff{How: "plug"} },
 	"reboot":    func() any { return &Reboot{How: "button"} },
-	"suspend":   func() any { return &Suspend{} },
+	"suspend":   func() any { return &Suspend{Sleeps: 10 * time.Second} },
 	"pause":     func() any { return &Pause{} },
+
+	"duplicate-address": func() any { return &DuplicateAddress{} },
+
+	"service":  func() any { return &Service{} },
+	"restrict": func() any { return &Restrict{} },
+	"file":     func() any { return &File{} },
+
+	"rotate-key":      func() any { return &RotateKey{} },
+	"collect-garbage": func() any { return &CollectGarbage{} },
+	"fill-disk":       func() any { return &FillDisk{Path: "/nix/store"} },
+	"clock":           func() any { return &Clock{} },
+	"many-builds":     func() any { return &ManyBuilds{Count: 8, Take: 20 * time.Second} },
 
 	"run": func() any { return &Run{} },
 }
