@@ -38,7 +38,7 @@ func Artifacts(dir string) ([]Artifact, error) {
 
 // isOwnFile: written by Save, and so no artifact.
 func isOwnFile(rel string) bool {
-	return strings.HasPrefix(rel, evidenceDir+"/") || slices.Contains(ownFiles(), rel)
+	return slices.Contains(strings.Split(rel, "/"), evidenceDir) || slices.Contains(ownFiles(), rel)
 }
 
 var artifactKinds = []string{"capture", "journal", "console", "log", "settings", "other"}

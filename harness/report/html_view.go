@@ -20,10 +20,17 @@ type view struct {
 	Phases            []phaseView
 	Promised          []promiseView
 	Scenarios         []Outcome
+	Layers            []layerView
 	Caught            int
 	Skips             []findingView
 	Logs              []logView
 	Facts             []fact
+}
+
+// layerView are the scenarios of one layer.
+type layerView struct {
+	Name, Tally string
+	Outcomes    []Outcome
 }
 
 type causeView struct {
@@ -93,10 +100,20 @@ func (h HTML) view(r *Report) (*view, error) {
 	for _, p := range r.Promises {
 		v.Promised = append(v.Promised, viewPromise(p))
 	}
-	for _, o := range h.Scenarios {
-		if o.Good() {
-			v.Caught++
+	for _, name := range layersOf(h.Scenarios) {
+		layer := layerView{Name: cmp.Or(name, "the configuration as it is")}
+		good := 0
+		for _, o := range h.Scenarios {
+			if o.Layer != name {
+				continue
+			}
+			layer.Outcomes = append(layer.Outcomes, o)
+			if o.Good() {
+				good++
+			}
 		}
+		layer.Tally = fmt.Sprintf("%d of %d", good, len(layer.Outcomes))
+		v.Layers, v.Caught = append(v.Layers, layer), v.Caught+good
 	}
 	v.Picture = draw(r)
 	v.Rows = timeRows(r, all)

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"offload-e2e/harness/report/schema"
 )
 
 // File names of a run's folder.
@@ -29,7 +31,7 @@ type Writer interface {
 // Writers are all there are. The page shows the logs and scenarios of a run's
 // folder, where one is named.
 func Writers(dir string, scenarios []Outcome) []Writer {
-	return []Writer{JSON{}, JUnit{}, Markdown{}, HTML{Dir: dir, Scenarios: scenarios}}
+	return []Writer{JSON{}, JUnit{}, Markdown{}, HTML{Dir: dir, Scenarios: scenarios}, SARIF{}, Metrics{}}
 }
 
 // ownFiles are the names of what Save writes.
@@ -61,6 +63,9 @@ func Save(dir string, r *Report) error {
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("write %s: %w", w.File(), err))
+		} else if w.File() == JSONFile {
+			// What breaks the promise made to programs is published, and told.
+			errs = append(errs, schema.Check(schema.Report, b.Bytes()))
 		}
 	}
 	return errors.Join(errs...)

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"offload-e2e/harness/report/schema"
 )
 
 // ScenariosFile is what `gate` writes: the matrix of scenarios.
@@ -74,11 +76,23 @@ type Outcome struct {
 // Good: the fault was caught by its own diagnosis, or what had to hold holds.
 func (o Outcome) Good() bool { return o.Result == Caught || o.Result == Held }
 
-// Conclude counts the scenarios.
+// Tone is how a result looks: as a state does.
+func (o Outcome) Tone() State {
+	switch {
+	case o.Good():
+		return Holds
+	case o.Result == NotTried:
+		return Skipped
+	}
+	return Broken
+}
+
+// Conclude counts the scenarios; no list is null then.
 func (m *Matrix) Conclude() {
 	m.Schema, m.Passed, m.Failed, m.Skipped, m.MedianSeconds = MatrixSchema, 0, 0, 0, 0
 	var seconds []float64
-	for _, o := range m.Scenarios {
+	for i, o := range m.Scenarios {
+		m.Scenarios[i].Found = append([]string{}, o.Found...)
 		switch {
 		case o.Good():
 			m.Passed++
@@ -99,10 +113,10 @@ func (m *Matrix) Conclude() {
 // Write writes the matrix into a run's folder.
 func (m *Matrix) Write(dir string) error {
 	text, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return fmt.Errorf("write scenarios: %w", err)
+	if err == nil {
+		err = errors.Join(writeFile(filepath.Join(dir, ScenariosFile), append(text, '\n')), schema.Check(schema.Scenarios, text))
 	}
-	if err := os.WriteFile(filepath.Join(dir, ScenariosFile), append(text, '\n'), 0o644); err != nil {
+	if err != nil {
 		return fmt.Errorf("write scenarios: %w", err)
 	}
 	return nil
@@ -110,12 +124,20 @@ func (m *Matrix) Write(dir string) error {
 
 // LoadOutcomes reads the scenarios of a run's folder; none where there are none.
 func LoadOutcomes(dir string) ([]Outcome, error) {
+	m, err := LoadMatrix(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	return m.Scenarios, nil
+}
+
+// LoadMatrix reads the scenarios.json of a run's folder.
+func LoadMatrix(dir string) (*Matrix, error) {
 	path := filepath.Join(dir, ScenariosFile)
 	text, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil
-	case err != nil:
+	if err != nil {
 		return nil, fmt.Errorf("load scenarios: %w", err)
 	}
 	var m Matrix
@@ -125,5 +147,48 @@ func LoadOutcomes(dir string) ([]Outcome, error) {
 	if m.Schema != MatrixSchema {
 		return nil, fmt.Errorf("load scenarios %s: its schema is %d, this version reads %d: run the gate again", path, m.Schema, MatrixSchema)
 	}
-	return m.Scenarios, nil
+	return &m, nil
+}
+
+// MergeMatrices joins the scenarios of the parts of a gate; nil where no part has
+// any. A scenario in two parts is an error: they are no parts of one.
+func MergeMatrices(run string, parts []string) (*Matrix, error) {
+	var merged *Matrix
+	seen := map[string]string{}
+	for _, part := range parts {
+		m, err := LoadMatrix(part)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		if merged == nil {
+			merged = &Matrix{Run: run, Config: m.Config, Harness: m.Harness}
+		}
+		for _, o := range m.Scenarios {
+			other, twice := seen[o.ID]
+			if twice && o.Layer != "" {
+				return nil, fmt.Errorf("merge scenarios: %s is in %s and in %s: these are no parts of one gate", o.ID, other, part)
+			} else if twice && o.Good() {
+				continue // each part proves the configuration as it is
+			}
+			seen[o.ID] = part
+			merged.Scenarios = append(merged.Scenarios, o)
+		}
+	}
+	if merged != nil {
+		merged.Conclude()
+	}
+	return merged, nil
+}
+
+// layersOf are the layers of scenarios, in their order.
+func layersOf(outcomes []Outcome) []string {
+	var layers []string
+	for _, o := range outcomes {
+		if !slices.Contains(layers, o.Layer) {
+			layers = append(layers, o.Layer)
+		}
+	}
+	return layers
 }

@@ -31,7 +31,7 @@ func golden(t *testing.T, name string, got []byte) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs; go test ./harness/report -update writes it anew. Got:\n%s", path, got)
+		t.Errorf("%s differs; go test ./harness/report -update writes it anew. Got:\n%.4000s", path, got)
 	}
 }
 

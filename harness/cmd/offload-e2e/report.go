@@ -13,12 +13,13 @@ import (
 )
 
 func newReportCommand(p *paths) *cobra.Command {
-	var asJSON, path, list bool
+	var asJSON, path, list, annotations bool
 	c := &cobra.Command{
 		Use:   "report [run]",
-		Short: "Print the report of the last run, or of another",
-		Long:  `Print the summary of a run: the last one, or the one named by its id or folder.`,
-		Args:  cobra.MaximumNArgs(1),
+		Short: "Print, open, compare, merge and serve the reports of runs",
+		Long: `Print the summary of a run: the last one, or the one named by its id or folder.
+The parts below do more with reports.`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			out := c.OutOrStdout()
 			layout := report.Layout{Root: p.reports()}
@@ -33,15 +34,16 @@ func newReportCommand(p *paths) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			result, err := report.Load(filepath.Join(dir, report.JSONFile))
+			result, err := loadReport(dir)
 			if err != nil {
-				return &userError{Heading: "The report cannot be read", Sentence: err.Error(),
-					WayOut: "See which there are: .bin/offload-e2e report --list", Exit: exitUsage, Cause: err}
+				return err
 			}
 			switch {
 			case path:
 				_, err = fmt.Fprintln(out, dir)
 				return err
+			case annotations:
+				return report.Annotations(out, result)
 			case asJSON:
 				return report.JSON{}.Write(out, result)
 			}
@@ -52,8 +54,20 @@ func newReportCommand(p *paths) *cobra.Command {
 	f.BoolVar(&asJSON, "json", false, "print report.json")
 	f.BoolVar(&path, "path", false, "print the report's folder")
 	f.BoolVar(&list, "list", false, "list the runs there are, the oldest first")
-	c.MarkFlagsMutuallyExclusive("json", "path", "list")
+	f.BoolVar(&annotations, "github", false, "print root causes as GitHub's annotations, at the lines to blame")
+	c.MarkFlagsMutuallyExclusive("json", "path", "list", "github")
+	c.AddCommand(newReportOpenCommand(p), newReportDiffCommand(p), newReportMergeCommand(p), newReportServeCommand(p))
 	return c
+}
+
+// loadReport reads the report in a run's folder.
+func loadReport(dir string) (*report.Report, error) {
+	r, err := report.Load(filepath.Join(dir, report.JSONFile))
+	if err != nil {
+		return nil, &userError{Heading: "The report cannot be read", Sentence: err.Error(),
+			WayOut: "See which there are: .bin/offload-e2e report --list", Exit: exitUsage, Cause: err}
+	}
+	return r, nil
 }
 
 // findReport is the folder of the run that is named: by its id, its folder, or

@@ -126,6 +126,11 @@ func (p *paths) run(ctx context.Context, o runOptions, s *supervisor, out io.Wri
 	if err != nil {
 		return fmt.Errorf("make the report's folder: %w", err)
 	}
+	release, err := report.Hold(dir)
+	if err != nil {
+		return err
+	}
+	defer release()
 	recorder := report.NewRecorder(report.Run{ID: id, Config: o.config, Keys: o.keys, Provider: o.chosen(),
 		Command: o.again(p), Harness: version()})
 	look := report.LookOf(out, os.Getenv)
@@ -138,21 +143,16 @@ func (p *paths) run(ctx context.Context, o runOptions, s *supervisor, out io.Wri
 		recorder.AddError(report.RunError{Heading: e.Heading, Sentence: e.Sentence, WayOut: e.WayOut})
 	}
 	result := recorder.Report()
-	if err := errors.Join(report.Save(dir, result), layout.Publish(id)); err != nil {
+	if err := publish(layout, dir, result); err != nil {
 		return errors.Join(runErr, fmt.Errorf("write the report: %w", err))
 	}
 	if err := report.Summary(out, result, dir, look); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "%d passed, %d failed, %d skipped\n", counts.passed, counts.failed, counts.skipped)
-	err = nil
-	switch {
-	case runErr != nil:
+	err = verdictStatus(result.Verdict)
+	if runErr != nil {
 		err = exitStatus(explain(runErr).Exit)
-	case result.Verdict == report.Fail:
-		err = exitStatus(exitBroken)
-	case result.Verdict == report.Error:
-		err = exitStatus(exitInfra)
 	}
 	if open == nil {
 		return err

@@ -48,6 +48,17 @@ func accelArgs(a Accelerator) []string {
 	return []string{"-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max,cx16=off", "-smp", "1"}
 }
 
+// kernelParameters are those that suit an accelerator. TCG keeps translated code by
+// its guest address: programs that lie elsewhere each time they are started are
+// translated each time, which is a third of all work (kernel-parameters.txt,
+// norandmaps).
+func (a Accelerator) kernelParameters() string {
+	if a == KVM {
+		return ""
+	}
+	return "norandmaps"
+}
+
 // baseArgs are what every QEMU of ours gets, the probe's too. i440fx ("pc")
 // boots a kernel a quarter faster under TCG than q35 does.
 func baseArgs(a Accelerator, memoryMiB int) []string {
@@ -114,7 +125,7 @@ func (h hardware) args(paused, incoming bool) ([]string, error) {
 		if h.bundle.Initrd != "" {
 			args = append(args, "-initrd", h.bundle.Initrd)
 		}
-		args = append(args, "-append", strings.TrimSpace(h.bundle.Append+" "+h.append))
+		args = append(args, "-append", strings.TrimSpace(strings.Join([]string{h.bundle.Append, h.accelerator.kernelParameters(), h.append}, " ")))
 	}
 	if paused || incoming {
 		args = append(args, "-S")
