@@ -21,8 +21,9 @@ type broken struct {
 	code   string
 	// state is broken unless it is set.
 	state report.State
-	// says are further words of the sentence.
-	says []string
+	// says are further words of the sentence, remedy words of what to do.
+	says   []string
+	remedy string
 }
 
 // healthy are all checks, each of which holds in a world where all is well.
@@ -125,7 +126,7 @@ func (c broken) run(t *testing.T) {
 	if f.Class != report.Product || f.Reason != "" {
 		t.Errorf("class %q, reason %q", f.Class, f.Reason)
 	}
-	if d.Layer == "" || d.Remedy == "" || d.Layer != Catalogue[d.Code].Layer {
+	if d.Layer == "" || d.Remedy == "" || !strings.Contains(d.Remedy, c.remedy) || d.Layer != Catalogue[d.Code].Layer {
 		t.Errorf("layer %q, remedy %q", d.Layer, d.Remedy)
 	}
 	for _, value := range append([]string{d.Effective, d.Expected}, c.says...) {
@@ -192,11 +193,11 @@ func TestHostKeyOfBuilder(t *testing.T) {
 	if f := w.bench.Run(t.Context(), Login()); f.State != report.Holds {
 		t.Fatalf("%s: %+v", f.State, f.Diagnosis)
 	}
-	if got := w.laptop.copied[hostKeyFile]; got != "192.168.15.7 "+recorded(t, "ssh/desktop_host_key.pub") {
+	if got := w.laptop.Copied[hostKeyFile]; got != "192.168.15.7 "+recorded(t, "ssh/desktop_host_key.pub") {
 		t.Errorf("known hosts are %q", got)
 	}
 	if !w.laptop.was("-i "+keyPath+" -o UserKnownHostsFile="+hostKeyFile) || !w.laptop.was(" nix-builder@192.168.15.7 -- ") {
-		t.Errorf("ssh was not asked to use it: %q", w.laptop.asked)
+		t.Errorf("ssh was not asked to use it: %q", w.laptop.Asked)
 	}
 }
 
@@ -207,7 +208,7 @@ func TestRemoteBuildInput(t *testing.T) {
 		t.Fatalf("%s: %+v", f.State, f.Diagnosis)
 	}
 	if !w.laptop.was("--max-jobs 1 --option builders  --option substitute false") || !w.laptop.was("input = derivation") {
-		t.Errorf("there is no input: %q", w.laptop.asked)
+		t.Errorf("there is no input: %q", w.laptop.Asked)
 	}
 	w = newWorld(t)
 	w.laptop.on("timeout * nix-build * --max-jobs 1 *", said(1, "error: no\n"))
@@ -220,7 +221,7 @@ func TestRemoteBuildInput(t *testing.T) {
 func TestMachineGone(t *testing.T) {
 	for _, c := range healthy() {
 		w := newWorld(t)
-		w.desktop.gone, w.laptop.gone = errors.New("the machine is gone"), errors.New("the machine is gone")
+		w.desktop.Gone, w.laptop.Gone = errors.New("the machine is gone"), errors.New("the machine is gone")
 		f := w.bench.Run(t.Context(), c)
 		if c.Name == "EV.evaluates" || c.Name == "EV.server-enabled" || c.Name == "HG.mounts" || c.Name == "RC.sleep-units" || f.State == report.Skipped {
 			continue

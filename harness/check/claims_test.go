@@ -25,6 +25,7 @@ var fieldLines = []struct{ good, bad, check string }{
 	{"✅ /nix/store-remote mounted", "❌ /nix/store-remote not mounted", "NF.mount-store"},
 	{"✅ /var/lib/nix-offload-remote mounted", "❌ /var/lib/nix-offload-remote not mounted", "NF.mount-offload"},
 	{"✅ Desktop cache accessible", "❌ Desktop cache not accessible", "CH.hit"},
+	{"✅ Desktop cache signs with a key this laptop trusts", "❌ Desktop cache signs with no key this laptop trusts, so Nix will not use it", "CH.hit"},
 	{"✅ Remote build test successful", "❌ Remote build test failed!", "RB.build"},
 }
 
@@ -102,6 +103,11 @@ func TestDisagreements(t *testing.T) {
 	}{
 		{"a good word needs every proof", typed("offload-status", "✅ Desktop cache accessible", at(0)),
 			[]report.Finding{finding("CH.info", report.Holds), finding("CH.hit", report.Broken)}, []string{"✅ Desktop cache accessible", "CH.hit"}},
+		{"a bad word takes back what a good one says too much", typed("offload-status", "✅ Desktop cache accessible\n❌ Desktop cache signs with no key this laptop trusts, so Nix will not use it", at(0)),
+			[]report.Finding{finding("CH.info", report.Holds), finding("CH.hit", report.Broken)}, nil},
+		{"a bad word that is wrong itself", typed("offload-status", "✅ Desktop cache accessible\n❌ Desktop cache signs with no key this laptop trusts", at(0)),
+			[]report.Finding{finding("CH.info", report.Broken), finding("CH.hit", report.Holds)},
+			[]string{"❌ Desktop cache signs with no key this laptop trusts", "CH.hit", "✅ Desktop cache accessible", "CH.info"}},
 		{"a bad word is right if any proof failed", typed("offload-status", "❌ Desktop cache not accessible", at(0)),
 			[]report.Finding{finding("CH.info", report.Holds), finding("CH.hit", report.Broken)}, nil},
 		{"a denial that holds makes a bad word right", typed("offload-status", "❌ SSH builder access failed", at(0)), []report.Finding{finding("SR.denied-before-exchange", report.Holds)}, nil},
@@ -146,7 +152,7 @@ func TestTyped(t *testing.T) {
 		t.Errorf("what it said is lost: %+v", s)
 	}
 	if !w.laptop.was("timeout --kill-after=5 120 env -i HOME=/root") || !w.laptop.was("PATH=/run/current-system/sw/bin") {
-		t.Errorf("it was not run as a user does: %q", w.laptop.asked)
+		t.Errorf("it was not run as a user does: %q", w.laptop.Asked)
 	}
 	w.laptop.on("timeout * offload-status --short", said(127, "not found"))
 	if w.bench.Run(t.Context(), Typed(c, &s)); s.Ran {
@@ -163,7 +169,7 @@ func TestProbe(t *testing.T) {
 		}
 	}
 	w := newWorld(t)
-	w.laptop.gone = errors.New("gone")
+	w.laptop.Gone = errors.New("gone")
 	if got, err := Probe(t.Context(), w.bench.Laptop, w.bench.DesktopAddr, 22); got != "" || err == nil {
 		t.Errorf("a laptop that is gone sees %q, %v", got, err)
 	}

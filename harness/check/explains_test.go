@@ -101,6 +101,7 @@ var explained = map[string]string{
 	"cache.key-malformed":           "cache.key-untrusted cache.not-used",
 	"cache.key-name":                "cache.not-used",
 	"cache.key-untrusted":           "cache.not-used",
+	"cache.key-shadowed":            "cache.not-used",
 	"cache.key-unused":              "",
 	"cache.key-file":                "cache.not-used",
 	"cache.key-permissions":         "cache.not-used",

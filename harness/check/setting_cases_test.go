@@ -63,6 +63,18 @@ func settingCases() []broken {
 		{name: "another key of the name", check: TrustedKeys(), code: "cache.key-untrusted", says: []string{"another key of the name"},
 			change: func(w *world) { _, k := cacheKey(w.t, "cache.local", 8); keys(k.String())(w) }},
 		{name: "no key", check: TrustedKeys(), code: "cache.key-untrusted", change: keys()},
+		{name: "no key, and nobody hands it over", check: TrustedKeys(), code: "cache.key-untrusted", remedy: "KEYS=exchange",
+			change: func(w *world) { keys()(w); w.bench.KeysWritten = true }},
+		{name: "another key of the name before it", check: TrustedKeys(), code: "cache.key-shadowed", says: []string{"Nix takes the first"},
+			change: func(w *world) {
+				_, k := cacheKey(w.t, "cache.local", 8)
+				keys(k.String(), w.verifier.String())(w)
+			}},
+		{name: "another key of the name after it", check: TrustedKeys(), state: report.Warns, code: "cache.key-unused",
+			change: func(w *world) {
+				_, k := cacheKey(w.t, "cache.local", 8)
+				keys(w.verifier.String(), k.String())(w)
+			}},
 		{name: "a key too many", check: TrustedKeys(), state: report.Warns, code: "cache.key-unused",
 			change: func(w *world) { _, k := cacheKey(w.t, "old.example", 9); keys(w.verifier.String(), k.String())(w) }},
 

@@ -54,6 +54,8 @@ type Options struct {
 	MemoryMiB int
 	// Say receives progress, a line at a time.
 	Say func(format string, args ...any)
+	// fake is the provider of tests.
+	fake provider.Provider
 }
 
 // Lab is two machines and their network.

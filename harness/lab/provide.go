@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -23,6 +24,9 @@ import (
 
 // The providers a lab can be brought up with.
 const QEMU = "qemu"
+
+// fake is the provider of tests.
+const fake = "fake"
 
 // managementPort is the port of the guests' management sshd, set by their recipe.
 const managementPort = 2222
@@ -39,11 +43,16 @@ func (l *Lab) createMachines(ctx context.Context) error {
 	dials := map[string]func(context.Context) (net.Conn, error){}
 	transport := func(name string, dial func(context.Context) (net.Conn, error)) (provider.Transport, error) {
 		dials[name] = dial
-		return machine.New(machine.Config{Name: name, Signer: signer, HostKey: hostKey, MaxSessions: maxSessions, Dial: dial})
+		return machine.New(machine.Config{Name: name, Signer: signer, HostKey: hostKey, MaxSessions: maxSessions, Dial: dial,
+			// A machine that is emulated on a busy host falls silent for longer than one
+			// that is real, and is not dead yet; the end of its process is noticed at once.
+			KeepaliveTimeout: time.Minute})
 	}
 	switch l.options.Provider {
 	case QEMU, "":
 		l.provider, err = l.newQEMU(transport)
+	case fake:
+		l.provider = l.options.fake
 	default:
 		err = fmt.Errorf("no provider %q", l.options.Provider)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"offload-e2e/harness/machine"
 	"offload-e2e/harness/nixos"
 	"offload-e2e/harness/nixos/activate"
 	"offload-e2e/harness/provider"
@@ -35,7 +36,7 @@ func (m *Machine) SwitchLogged(ctx context.Context, c *nixos.Configuration, log 
 		return result, fmt.Errorf("%s: switch-to-configuration did not say what it did: %w", m.Name(), e)
 	}
 	if res.ExitStatus != 0 && res.ExitStatus != 4 {
-		return result, fmt.Errorf("%s: %w", m.Name(), res.Err())
+		return result, &machine.CommandError{Machine: m.Name(), Result: res}
 	}
 	m.configuration = c
 	return result, nil
