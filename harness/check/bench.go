@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +29,9 @@ type Bench struct {
 	Server, Client *nixos.Configuration
 	// Explain tells how an option came by its value, nil where that is not known.
 	Explain func(ctx context.Context, role nixos.Role, option string) (nixos.Option, error)
+	// KeysWritten: nobody tells the laptop the desktop's cache key, only what its
+	// configuration has counts (KEYS=config).
+	KeysWritten bool
 	// Phase is where in the walk the checks run.
 	Phase string
 	// Slow stretches deadlines, 1 with KVM.
@@ -176,13 +180,14 @@ func (p *Proof) blame(ctx context.Context, role nixos.Role, option string, d rep
 			how = "wins"
 		}
 		fmt.Fprintf(&text, "%s  priority %d, %s: %s\n", def.Position(), def.Priority, how, def.Value)
-		if d.Source == "" && def.Wins && strings.HasPrefix(def.File, "/") {
-			d.Source = def.Position()
-		}
 	}
-	// The line to mend is the user's, also where it is the one that lost.
-	for _, def := range o.Definitions {
-		if !def.Wins && strings.HasPrefix(def.File, "/") && (d.Source == "" || strings.Contains(d.Source, "vmconfigs/embedded/")) {
+	// The line to mend is the user's, also where it is one that lost; NixOS's own is
+	// named only where there is no other.
+	users := slices.DeleteFunc(slices.Clone(o.Definitions), func(def nixos.Definition) bool {
+		return !strings.HasPrefix(def.File, "/") || strings.Contains(def.File, "/vmconfigs/embedded/")
+	})
+	for _, def := range append(users, o.Definitions...) {
+		if d.Source == "" && strings.HasPrefix(def.File, "/") {
 			d.Source = def.Position()
 		}
 	}

@@ -106,6 +106,7 @@ var Catalogue = map[string]Entry{
 	"cache.key-malformed":      {report.Evaluation, "mend the entry of trusted-public-keys: it breaks every signature check, good keys included"},
 	"cache.key-name":           {report.Trust, "trust the desktop's public key with exactly the name it signs with"},
 	"cache.key-untrusted":      {report.Trust, "add the desktop's public key to nix.settings.trusted-public-keys on the laptop"},
+	"cache.key-shadowed":       {report.Trust, "remove the other key of that name from nix.settings.trusted-public-keys, or list the desktop's before it"},
 	"cache.key-unused":         {report.Trust, "remove the key: no cache that can be reached signs with it"},
 	"cache.key-file":           {report.Trust, "make the key pair with offload-generate-cache-keys"},
 	"cache.key-permissions":    {report.Trust, "chmod 600 the private key"},

@@ -13,20 +13,23 @@ import (
 type claim struct {
 	line   *regexp.Regexp
 	checks []string
+	// limits: a bad word of it takes back what a good word elsewhere says too much.
+	limits bool
 }
 
 // claims are the lines of the contract. What a line says is good or bad by its mark.
 var claims = []claim{
-	{regexp.MustCompile(`nix-serve: (Running|Inactive)`), []string{"PT.cache", "CH.info"}},
-	{regexp.MustCompile(`sshd: (Running|Inactive)`), []string{"PT.ssh"}},
-	{regexp.MustCompile(`NFS[^:]*: (Running|Inactive)`), []string{"PT.nfs", "NF.export-store", "NF.export-offload"}},
-	{regexp.MustCompile(`Cache signing key: (Present|Missing)`), []string{"CH.key-files"}},
-	{regexp.MustCompile(`(Desktop c|C)ache (not )?accessible`), []string{"CH.info", "PT.cache", "CH.signature", "CH.hit"}},
-	{regexp.MustCompile(`Desktop (un)?reachable at`), []string{"PT.ssh", "PT.ping", "EV.addresses"}},
-	{regexp.MustCompile(`SSH builder access( working| failed| not working|:)`), []string{"SR.login", "SR.denied-before-exchange"}},
-	{regexp.MustCompile(`/nix/store-remote (not )?mounted`), []string{"NF.mount-store"}},
-	{regexp.MustCompile(`/var/lib/nix-offload-remote (not )?mounted`), []string{"NF.mount-offload"}},
-	{regexp.MustCompile(`Remote build test (successful|failed)`), []string{"RB.build", "RB.refused-before-exchange"}},
+	{regexp.MustCompile(`nix-serve: (Running|Inactive)`), []string{"PT.cache", "CH.info"}, false},
+	{regexp.MustCompile(`sshd: (Running|Inactive)`), []string{"PT.ssh"}, false},
+	{regexp.MustCompile(`NFS[^:]*: (Running|Inactive)`), []string{"PT.nfs", "NF.export-store", "NF.export-offload"}, false},
+	{regexp.MustCompile(`Cache signing key: (Present|Missing)`), []string{"CH.key-files"}, false},
+	{regexp.MustCompile(`(Desktop c|C)ache (not )?accessible`), []string{"CH.info", "PT.cache", "CH.signature", "CH.hit"}, false},
+	{regexp.MustCompile(`(Desktop c|C)ache signs with`), []string{"CH.hit", "EV.trusted-keys"}, true},
+	{regexp.MustCompile(`Desktop (un)?reachable at`), []string{"PT.ssh", "PT.ping", "EV.addresses"}, false},
+	{regexp.MustCompile(`SSH builder access( working| failed| not working|:)`), []string{"SR.login", "SR.denied-before-exchange"}, false},
+	{regexp.MustCompile(`/nix/store-remote (not )?mounted`), []string{"NF.mount-store"}, false},
+	{regexp.MustCompile(`/var/lib/nix-offload-remote (not )?mounted`), []string{"NF.mount-offload"}, false},
+	{regexp.MustCompile(`Remote build test (successful|failed)`), []string{"RB.build", "RB.refused-before-exchange"}, false},
 }
 
 // denials are claims that something is *not* possible: they hold when it fails.
@@ -42,15 +45,20 @@ func Disagreements(said Said, findings []report.Finding) []report.Disagreement {
 	l := ledger{said: said, proved: map[string]report.Finding{}}
 	var away *report.Finding
 	l.proved, away = inForce(said.Started, findings)
-	for line := range strings.Lines(string(said.Result.Stdout) + string(said.Result.Stderr)) {
-		line = strings.TrimSpace(line)
-		good, bad := strings.Contains(line, "✅"), strings.Contains(line, "❌")
-		if good == bad {
-			continue
-		}
-		for _, c := range claims {
-			if c.line.MatchString(line) {
-				l.compare(line, good, c.checks, away)
+	// The bad words first, for what they take back.
+	for _, good := range []bool{false, true} {
+		for line := range strings.Lines(string(said.Result.Stdout) + string(said.Result.Stderr)) {
+			line = strings.TrimSpace(line)
+			if strings.Contains(line, "✅") != good || strings.Contains(line, "❌") == good {
+				continue
+			}
+			for _, c := range claims {
+				if c.line.MatchString(line) {
+					l.compare(line, good, c.checks, away)
+					if c.limits && !good {
+						l.taken = append(l.taken, c.checks...)
+					}
+				}
 			}
 		}
 	}
@@ -95,6 +103,7 @@ func inForce(at time.Time, findings []report.Finding) (map[string]report.Finding
 type ledger struct {
 	said   Said
 	proved map[string]report.Finding
+	taken  []string // checks that no good word speaks of any more
 	out    []report.Disagreement
 }
 
@@ -109,7 +118,7 @@ func (l *ledger) compare(line string, good bool, checks []string, away *report.F
 			continue
 		}
 		works := (f.State != report.Broken) != denials[name]
-		if works != good && contrary == nil {
+		if works != good && contrary == nil && !slices.Contains(l.taken, name) {
 			contrary = &f
 		}
 		agreed = agreed || works == good

@@ -34,11 +34,17 @@ func TrustedKeys() Check {
 			return
 		}
 		p.Evidence("file", nixos.Desktop, CachePublicKeyPath, text)
-		if !slices.Contains(keys, want) {
+		// Nix takes the first key of a name, and passes over the others of that name.
+		first := slices.IndexFunc(keys, func(k PublicKey) bool { return k.Name == want.Name })
+		switch {
+		case !slices.Contains(keys, want):
 			p.Broken(p.notTrusted(ctx, keys, want))
-			return
+		case keys[first] != want:
+			p.Broken(p.blame(ctx, nixos.Laptop, "nix.settings.trusted-public-keys", report.Diagnosis{Code: "cache.key-shadowed", Effective: keys[first].String(), Expected: want.String(),
+				Sentence: fmt.Sprintf("the laptop trusts the desktop's key %s, and before it another of the same name, %s: Nix takes the first", want, keys[first])}))
+		default:
+			p.strangers(s, keys, want)
 		}
-		p.strangers(s, keys, want)
 	}}
 }
 
@@ -58,6 +64,11 @@ func (p *Proof) trusted(ctx context.Context, s NixSettings) ([]PublicKey, *repor
 	}
 	return keys, nil
 }
+
+// keysWrittenRemedy is for a run in which nobody hands over the key of a desktop
+// that is new.
+const keysWrittenRemedy = "KEYS=config trusts only keys that the configuration has: write down the desktop's public key (nix.settings.trusted-public-keys on the laptop), " +
+	"and give this run's desktop the private key that belongs to it (e2e/desktop.nix); or let the run hand over the new key, with KEYS=exchange"
 
 // notTrusted says in what the keys the laptop trusts differ from the desktop's.
 func (p *Proof) notTrusted(ctx context.Context, keys []PublicKey, want PublicKey) report.Diagnosis {
@@ -79,6 +90,9 @@ func (p *Proof) notTrusted(ctx context.Context, keys []PublicKey, want PublicKey
 			d.Effective = k.String()
 			d.Sentence = fmt.Sprintf("the laptop trusts another key of the name %s than the desktop's: %s, not %s", k.Name, k, want)
 		}
+	}
+	if p.KeysWritten && d.Code == "cache.key-untrusted" {
+		d.Remedy = keysWrittenRemedy
 	}
 	return p.blame(ctx, nixos.Laptop, "nix.settings.trusted-public-keys", d)
 }

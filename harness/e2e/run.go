@@ -15,6 +15,7 @@ import (
 
 	"offload-e2e/harness/check"
 	"offload-e2e/harness/lab"
+	"offload-e2e/harness/machine"
 	"offload-e2e/harness/nixos"
 	"offload-e2e/harness/provider"
 	"offload-e2e/harness/report"
@@ -69,7 +70,7 @@ func (r *Run) Bench() *check.Bench {
 	return &check.Bench{
 		Desktop: r.Lab.Desktop.Machine, Laptop: r.Lab.Laptop.Machine, DesktopAddr: lab.DesktopAddr, LaptopAddr: lab.LaptopAddr,
 		Server: r.Configurations[nixos.Desktop], Client: r.Configurations[nixos.Laptop],
-		Explain: r.explain, Phase: r.currentPhase(), Slow: r.Slow,
+		Explain: r.explain, KeysWritten: !r.Exchange, Phase: r.currentPhase(), Slow: r.Slow,
 	}
 }
 
@@ -135,11 +136,12 @@ func (r *Run) Switch(ctx context.Context, role nixos.Role) report.Finding {
 		var log strings.Builder
 		result, err := m.SwitchLogged(ctx, r.Configurations[role], &log)
 		p.Evidence("command", role, "switch-to-configuration switch", log.String()+strings.Join(result.Warnings, "\n"))
+		var failed *machine.CommandError
 		switch {
-		case err != nil && ctx.Err() != nil:
-			p.Error(err)
-		case err != nil:
+		case errors.As(err, &failed):
 			p.Broken(report.Diagnosis{Code: "config.switch-failed", Sentence: fmt.Sprintf("the %s does not come to its configuration: %s", role, lastLine(err.Error())), Effective: err.Error()})
+		case err != nil:
+			p.Error(err)
 		case len(result.Failed) > 0:
 			f := result.Failed[0]
 			state := p.Warn

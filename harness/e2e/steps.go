@@ -35,12 +35,28 @@ func (r *Run) TrustCacheKey(ctx context.Context) error {
 		// The desktop's own finding says so; there is nothing to hand over.
 		return nil //nolint:nilerr
 	}
-	err = r.Reevaluate(ctx, nixos.Laptop, fmt.Sprintf(`{ nix.settings.trusted-public-keys = [ %s ]; }`, nixos.Quote(key.String())))
+	setting, err := r.trustSetting(ctx, key)
+	if err != nil {
+		return err
+	}
+	err = r.Reevaluate(ctx, nixos.Laptop, setting)
 	var broken *nixos.EvaluationError
 	if errors.As(err, &broken) {
 		return fmt.Errorf("the laptop's configuration no longer evaluates with the desktop's key added: %w", err)
 	}
 	return err
+}
+
+// trustSetting adds a key to what the laptop trusts, as a user does who writes it in
+// the place of the one before: at the priority that is in force, and first, since
+// Nix takes the first key of a name.
+func (r *Run) trustSetting(ctx context.Context, key check.PublicKey) (string, error) {
+	const option = "nix.settings.trusted-public-keys"
+	now, err := r.explain(ctx, nixos.Laptop, option)
+	if err != nil {
+		return "", fmt.Errorf("look at the keys that the laptop trusts: %w", err)
+	}
+	return fmt.Sprintf(`{ %s = lib.mkOverride %d (lib.mkOrder 1 [ %s ]); }`, option, now.Priority, nixos.Quote(key.String())), nil
 }
 
 // Authorize appends the laptop's public key to the builder's authorized_keys on

@@ -73,6 +73,7 @@ func laptop(s proofs.Suite) {
 		s.Proves(check.BuildRefused())
 		s.Types(check.UserCommand{Name: "offload-status", Role: nixos.Laptop, Deadline: 45 * time.Second})
 		s.Types(check.UserCommand{Name: "offload-test-build", Role: nixos.Laptop, Deadline: 60 * time.Second})
+		s.Types(proofs.SetUp)
 	})
 }
 

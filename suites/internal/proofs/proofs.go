@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -44,6 +45,10 @@ func (s Suite) Proves(c check.Check) {
 func (s Suite) Types(c check.UserCommand) {
 	It("runs "+c.Name, func(ctx SpecContext) { judge(s.Type(ctx, c)) }, NodeTimeout(specLimit))
 }
+
+// SetUp is the guided set-up, typed by somebody who takes what it suggests: at each
+// question they press Enter.
+var SetUp = check.UserCommand{Name: "offload-setup", Role: nixos.Laptop, Stdin: strings.Repeat("\n", 20), Deadline: 2 * time.Minute}
 
 // Switches is a spec for a machine's switch to its configuration.
 func (s Suite) Switches(role nixos.Role) {
