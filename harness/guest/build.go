@@ -143,6 +143,9 @@ func (s *Store) bootstrap(ctx context.Context, recipe *Recipe, seed, out, raw st
 	if errors.Is(err, exec.ErrNotFound) {
 		return fmt.Errorf("mmdebstrap is not installed: run `make setup`: %w", err)
 	}
+	if err != nil && strings.Contains(last, "No space left on device") {
+		err = syscall.ENOSPC
+	}
 	if err != nil {
 		return fmt.Errorf("mmdebstrap: %w; its last lines:\n%s", err, last)
 	}

@@ -27,6 +27,12 @@ func (s *Store) say(format string, args ...any) {
 	}
 }
 
+// BuildError is a build of an image that failed; nothing of it is left.
+type BuildError struct{ Err error }
+
+func (e *BuildError) Error() string { return "build guest image: " + e.Err.Error() }
+func (e *BuildError) Unwrap() error { return e.Err }
+
 // Get returns the image of a recipe, built now if there is none or if the one
 // that is there is half built or damaged. Two processes that want the same image
 // build it once.
@@ -60,7 +66,7 @@ func (s *Store) Get(ctx context.Context, recipe *Recipe) (*Image, error) {
 		}
 	}
 	if err := s.build(ctx, recipe, id, dir); err != nil {
-		return nil, fmt.Errorf("build guest image: %w", err)
+		return nil, &BuildError{err}
 	}
 	return open(dir)
 }

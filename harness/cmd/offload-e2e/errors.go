@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"offload-e2e/harness/guest"
 	"offload-e2e/harness/nixos"
 )
 
@@ -51,6 +52,7 @@ func explain(err error) *userError {
 		shape      *nixos.NotARepositoryError
 		evaluation *nixos.EvaluationError
 		assertion  *nixos.AssertionError
+		build      *guest.BuildError
 	)
 	switch {
 	case errors.As(err, &known):
@@ -89,6 +91,10 @@ func explain(err error) *userError {
 	case errors.Is(err, exec.ErrNotFound):
 		return &userError{Heading: "A program is missing", Sentence: err.Error(),
 			WayOut: "Install what is missing: make setup. See what else is: .bin/offload-e2e doctor", Exit: exitInfra, Cause: err}
+	case errors.As(err, &build):
+		return &userError{Heading: "The guest image does not build", Sentence: build.Err.Error(),
+			WayOut: "Where packages cannot be had, " + mirrorVariable + "=<url> names another Debian mirror; in a container, mounting must be allowed (--privileged).\n" +
+				"What else this machine lacks: .bin/offload-e2e doctor", Exit: exitInfra, Cause: err}
 	}
 	return &userError{Heading: "It did not work", Sentence: err.Error(),
 		WayOut: "See what this machine lacks: .bin/offload-e2e doctor", Exit: exitInfra, Cause: err}

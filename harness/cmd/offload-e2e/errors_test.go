@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"offload-e2e/harness/guest"
 	"offload-e2e/harness/nixos"
 )
 
@@ -30,6 +31,8 @@ func TestExplain(t *testing.T) {
 		{"full disk", wrapped(syscall.ENOSPC), "The disk is full", exitInfra, "OFFLOAD_E2E_CACHE"},
 		{"missing program", wrapped(&exec.Error{Name: "qemu", Err: exec.ErrNotFound}), "A program is missing", exitInfra, "make setup"},
 		{"ours, with no status", wrapped(&userError{Heading: "H", Sentence: "S"}), "H", exitInfra, "S"},
+		{"guest image", wrapped(&guest.BuildError{Err: errors.New("no mirror")}), "The guest image does not build", exitInfra, mirrorVariable},
+		{"guest image, and no room for it", wrapped(&guest.BuildError{Err: wrapped(syscall.ENOSPC)}), "The disk is full", exitInfra, cacheVariable},
 		{"anything else", errors.New("bang"), "It did not work", exitInfra, "doctor"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

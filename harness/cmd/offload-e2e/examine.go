@@ -42,8 +42,7 @@ type examination struct {
 }
 
 func newExamination(p *paths, s system) *examination {
-	e := &examination{system: s, paths: p, mirror: os.Getenv(mirrorVariable), client: &http.Client{Timeout: mirrorTimeout}}
-	e.machine = qemu.Preflight{Machines: runMachines, StateDir: p.State, DiskMiB: stateDiskMiB}
+	e := &examination{system: s, paths: p, machine: p.preflight(), mirror: os.Getenv(mirrorVariable), client: &http.Client{Timeout: mirrorTimeout}}
 	recipe, err := guest.LoadRecipe(p.recipe())
 	if err != nil {
 		e.imageErr = err
@@ -91,19 +90,27 @@ func (e *examination) hypervisor(ctx context.Context) []condition {
 	return e.ask(ctx, "QEMU", "QEMU stream networking", "qemu-img")
 }
 
-func (e *examination) resources(ctx context.Context) []condition {
-	out := e.ask(ctx, "memory", "disk space")
-	cache := e.machine
-	cache.StateDir, cache.DiskMiB = e.paths.Cache, cacheDiskMiB
-	if e.image == nil {
-		cache.DiskMiB += imageDiskMiB
+func (e *examination) resources(ctx context.Context) []condition { return e.room(ctx, e.image == nil) }
+
+// room looks for memory and disk; a guest image that is yet to be built takes some.
+func (e *examination) room(ctx context.Context, imageToo bool) []condition {
+	cache := cacheDiskMiB
+	if imageToo {
+		cache += imageDiskMiB
 	}
-	for _, c := range cache.Checks() {
+	return append(e.ask(ctx, "memory", "disk space"), e.roomIn(ctx, "cache space", e.paths.Cache, cache, "Put the cache elsewhere: "+cacheVariable+"=<dir>")...)
+}
+
+// roomIn looks for room in one more folder.
+func (e *examination) roomIn(ctx context.Context, name, dir string, mib int, wayOut string) []condition {
+	there := e.machine
+	there.StateDir, there.DiskMiB = dir, mib
+	for _, c := range there.Checks() {
 		if c.Name == "disk space" {
-			out = append(out, verdict(ctx, "cache space", c, "Put the cache elsewhere: "+cacheVariable+"=<dir>"))
+			return []condition{verdict(ctx, name, c, wayOut)}
 		}
 	}
-	return out
+	return nil
 }
 
 // ask puts questions of the provider's own preflight.

@@ -100,6 +100,9 @@ func (p *paths) up(ctx context.Context, o upOptions, s *supervisor, out io.Write
 
 // openLab opens a run and lets other processes enter its machines.
 func (p *paths) openLab(ctx context.Context, o runOptions, verb, state, dir string, recorder *report.Recorder, progress *report.Progress) (*openLab, error) {
+	if err := p.fit(ctx, p.preflight(), dir); err != nil {
+		return nil, err
+	}
 	r, err := e2e.Open(ctx, p.openOptions(o, state, dir, recorder, progress))
 	if err != nil {
 		return nil, err
