@@ -15,6 +15,7 @@ func verbs(p *paths) []*cobra.Command {
 		newSSHCommand(p),
 		newDownCommand(p),
 		newGateCommand(p),
+		newExplainCommand(),
 		newScenarioCommand(p),
 		newSoakCommand(p),
 		newCountTestsCommand(),
