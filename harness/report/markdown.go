@@ -95,6 +95,7 @@ func causesMarkdown(b *strings.Builder, r *Report) {
 		if c.Remedy != "" {
 			fmt.Fprintf(b, "   - to do: %s\n", cell(c.Remedy))
 		}
+		fmt.Fprintf(b, "   - more: %s\n", code("offload-e2e explain "+c.Code))
 		fmt.Fprintf(b, "   - explains %s\n", cell(strings.Join(c.Explains, ", ")))
 	}
 	b.WriteString("\n")

@@ -30,6 +30,7 @@ func Summary(w io.Writer, r *Report, dir string, look Look) error {
 		if c.Remedy != "" {
 			fmt.Fprintf(b, "     to do: %s\n", oneLine(c.Remedy))
 		}
+		fmt.Fprintf(b, "     more: offload-e2e explain %s\n", c.Code)
 		fmt.Fprintf(b, "     explains: %s\n", oneLine(strings.Join(c.Explains, ", ")))
 	}
 	unexplained(b, r, look)
