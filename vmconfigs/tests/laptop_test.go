@@ -60,7 +60,7 @@ func newLaptop(t *testing.T) *world {
 	store, shared := w.mkdir("store-remote"), w.mkdir("offload-remote")
 	w.mkdir("store-remote", "0123456789abcdfghijklmnpqrsvwxyz-hello")
 	for name, value := range map[string]string{
-		"DESKTOP_IP": "127.0.0.1", "LAPTOP_IP": "", "SSH_PORT": closedPort(t), "CACHE_PORT": closedPort(t),
+		"DESKTOP_IP": "127.0.0.1", "LAPTOP_IP": "", "SSH_PORT": closedPort(t), "CACHE_PORT": closedPort(t), "NFS_PORT": openPort(t),
 		"CACHE_URL": "http://192.168.15.7:5000", "BUILDER_USER": "nix-builder",
 		"BUILDER_KEY": w.path("builder_key"), "KNOWN_HOSTS": w.path("known_hosts"),
 		"SHARES":    store + " 192.168.15.7:/nix/store ro\n" + shared + " 192.168.15.7:/var/lib/nix-offload rw",
@@ -100,18 +100,33 @@ func mountinfo(at, source, kind string) string {
 		fmt.Sprintf("62 31 0:50 / %s rw,nosuid shared:2 - %s %s rw,vers=4.2\n", at, kind, source)
 }
 
-// closedPort is one where nobody listens.
-func closedPort(t *testing.T) string {
+// listen opens a port of this machine.
+func listen(t *testing.T) (_ net.Listener, port string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
+	_, port, err = net.SplitHostPort(listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
+	return listener, port
+}
+
+// openPort is one that accepts until the test ends.
+func openPort(t *testing.T) string {
+	t.Helper()
+	listener, port := listen(t)
+	t.Cleanup(func() { listener.Close() })
+	return port
+}
+
+// closedPort is one where nobody listens.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	listener, port := listen(t)
+	listener.Close()
 	return port
 }
 
@@ -213,6 +228,10 @@ func TestOffloadStatus(t *testing.T) {
 		}, status: 1, lines: []string{"   expected there: 192.168.15.7:/nix/store over NFS; found: none"}, absent: []string{"remote mounted"}},
 		{name: "writes denied", broken: func(w *world) { w.program("mktemp", "exit 1") }, status: 1,
 			lines: []string{"   does the desktop export it read-write"}},
+		{name: "no NFS server", broken: func(w *world) {
+			w.env["NFS_PORT"] = "1" // tcpmux(RFC 1078): nobody has it
+			w.program("find", hangs)
+		}, status: 1, lines: []string{"   nothing answers at port 1 of the desktop"}, absent: []string{"remote mounted\n"}},
 		{name: "shares hang", broken: func(w *world) { w.program("find", hangs); w.impatient() }, status: 1,
 			lines: []string{"✅ Desktop cache accessible"}, absent: []string{"remote mounted\n"}},
 		{name: "cache refuses", broken: func(w *world) { w.program("curl", "echo 'curl: (7) refused' >&2; exit 7") }, status: 1,

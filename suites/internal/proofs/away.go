@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -12,6 +13,7 @@ import (
 	"offload-e2e/harness/network"
 	"offload-e2e/harness/nixos"
 	"offload-e2e/harness/provider"
+	"offload-e2e/harness/report"
 )
 
 // Way is a way of being away. Take makes the desktop go; what it returns brings it
@@ -72,10 +74,23 @@ func (s Suite) Away(w Way, budget time.Duration) {
 		}
 		fail(err)
 	})
-	proves(check.Offline(w.Name, budget))
-	it("runs offload-status while the desktop is "+w.Name, func(ctx SpecContext) {
-		_, f := s.TypeAside(ctx, check.UserCommand{Name: "offload-status", Role: nixos.Laptop, Deadline: 45 * time.Second})
-		judge(f)
+	// Who waits for a build asks meanwhile what is the matter.
+	offline := check.Offline(w.Name, budget)
+	var status report.Finding
+	it(offline.Title+" ["+offline.Machine+"]", func(ctx SpecContext) {
+		var both sync.WaitGroup
+		both.Go(func() {
+			_, status = s.TypeAside(ctx, check.UserCommand{Name: "offload-status", Role: nixos.Laptop, Deadline: 45 * time.Second})
+		})
+		build := s.Check(ctx, offline)
+		both.Wait()
+		judge(build)
+	})
+	it("runs offload-status while the desktop is "+w.Name, func(SpecContext) {
+		if status.Check == "" {
+			Skip("it was not run")
+		}
+		judge(status)
 	})
 	it("brings the desktop back: "+w.Name, func(ctx SpecContext) {
 		if back == nil {

@@ -59,6 +59,7 @@ let
     LAPTOP_IP = if cfg.laptopIP == null then "" else cfg.laptopIP;
     SSH_PORT = "22";
     CACHE_PORT = toString cfg.cachePort;
+    NFS_PORT = "2049";
     CACHE_URL = cacheURL;
     BUILDER_USER = cfg.builderUser;
     BUILDER_KEY = cfg.builderKeyPath;

@@ -77,7 +77,11 @@ check_share() {
   note "$(within 5 df -h --output=used,size -- "$where" 2>/dev/null | tail -n 1 | awk '{ print $1 " used of " $2 }')"
 }
 
-check_share_away() { bad "$1 not mounted"; }
+# Looking into a share whose server does not answer takes half a minute.
+check_share_away() {
+  bad "$1 not mounted"
+  [ "$reachable" = 0 ] || note "nothing answers at port $NFS_PORT of the desktop: is its NFS server running, and its firewall open?"
+}
 
 check_cache() {
   local answer status=0
@@ -133,7 +137,7 @@ fi
 
 if [ -n "$SHARES" ]; then
   title "Shares"
-  if [ "$reachable" = 1 ]; then
+  if [ "$reachable" = 1 ] && tcp_open "$DESKTOP_IP" "$NFS_PORT"; then
     each_share check_share
   else
     each_share check_share_away
