@@ -15,23 +15,7 @@ let
   sshd = import ../text/sshd-config.nix { inherit lib; };
   fstab = import ../text/fstab.nix { inherit lib; };
 
-  # "a = b" of each line, a setting that stands twice as a list (nix.conf(5)).
-  settingsOf =
-    text:
-    let
-      parse =
-        line:
-        let
-          m = builtins.match "[[:space:]]*([^#=[:space:]]+)[[:space:]]*=[[:space:]]*(.*)" line;
-        in
-        lib.optional (m != null) {
-          name = lib.elemAt m 0;
-          value = lib.trim (lib.elemAt m 1);
-        };
-    in
-    lib.mapAttrs (_: found: if lib.length found == 1 then (lib.head found).value else map (x: x.value) found) (
-      lib.groupBy (x: x.name) (lib.concatMap parse (lib.splitString "\n" text))
-    );
+  settingsOf = import ../text/settings.nix { inherit lib; };
 
   # Text of a file below /etc, null where there is none.
   file =

@@ -1,0 +1,1 @@
+"sha256-RxXwnG7h882vgZYWrYgEqRw0zlKhkP2HZWlOMoIEpzI="
