@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"offload-e2e/harness/guest"
 	"offload-e2e/harness/lab"
 	"offload-e2e/harness/nixos"
@@ -29,6 +27,9 @@ type Options struct {
 	Exchange           bool
 	// Provider runs the machines.
 	Provider string
+	// Guest is the kind of guest: embedded, nixos, or auto. Prepared names a file with
+	// NixOS guests that were built before, and Vmconfigs the folder of the flake.
+	Guest, Prepared, Vmconfigs string
 	// Recipe, Embedded, Base, Nixpkgs and Programs are parts of this repository.
 	Recipe, Embedded, Base, Nixpkgs, Programs string
 	// Images, Cache and Eval are kept between runs; State is this run's own.
@@ -56,29 +57,12 @@ func Open(ctx context.Context, o Options) (*Run, error) {
 			run.Imports[string(role)] = h.Imports()
 		}
 	})
-	var img *guest.Image
-	if err := r.step("guest image", func(say func(string, ...any)) error {
-		recipe, err := guest.LoadRecipe(o.Recipe)
-		if err != nil {
-			return err
-		}
-		img, err = (&guest.Store{Dir: o.Images, Mirror: o.Mirror, Say: say}).Get(ctx, recipe)
-		return err
-	}); err != nil {
+	made, err := r.makeGuests(ctx, o)
+	if err != nil {
 		return nil, err
 	}
-	r.Recorder.EditRun(func(run *report.Run) {
-		run.Guest = report.Guest{Kind: img.Kind, Image: img.ID, Versions: img.Versions}
-	})
-	r.Evaluator = &nixos.Evaluator{NixBin: img.NixBin(), Embedded: o.Embedded, Base: []string{o.Base}, StateDir: o.Eval}
-	var base map[nixos.Role]*nixos.Configuration
-	if err := r.step("evaluate the configuration", func(func(string, ...any)) error {
-		base, err = r.evaluate(ctx)
-		return err
-	}); err != nil {
-		return nil, err
-	}
-	inputs, err := inputsOf(img.ID, r.Configurations)
+	img := made.images[nixos.Desktop]
+	inputs, err := inputsOf(r.Recorder.Report().Run.Guest.Image, r.Configurations)
 	if err != nil {
 		return nil, err
 	}
@@ -93,8 +77,8 @@ func Open(ctx context.Context, o Options) (*Run, error) {
 		}
 	}
 	if err := r.step("bring the machines up", func(say func(string, ...any)) error {
-		r.Lab, err = lab.Up(ctx, lab.Options{Image: img, Provider: o.Provider, Accelerator: accel, StateDir: o.State, ArtifactsDir: o.Artifacts,
-			CacheDir: o.Cache, Programs: o.Programs, Nixpkgs: o.Nixpkgs, Base: base, Say: say})
+		r.Lab, err = lab.Up(ctx, lab.Options{Images: made.images, Switcher: made.switcher, Provider: o.Provider, Accelerator: accel, StateDir: o.State, ArtifactsDir: o.Artifacts,
+			CacheDir: o.Cache, Programs: o.Programs, Nixpkgs: o.Nixpkgs, Base: made.base, Say: say})
 		return err
 	}); err != nil {
 		return nil, err
@@ -131,37 +115,6 @@ func (r *Run) step(name string, f func(say func(format string, args ...any)) err
 	}
 	shown.End(report.Holds, "")
 	return nil
-}
-
-// evaluate evaluates the user's hosts, and ours that machines are before.
-func (r *Run) evaluate(ctx context.Context) (map[nixos.Role]*nixos.Configuration, error) {
-	roles := []nixos.Role{nixos.Desktop, nixos.Laptop}
-	users := make([]*nixos.Configuration, len(roles))
-	bases := make([]*nixos.Configuration, len(roles))
-	names := map[nixos.Role]string{nixos.Desktop: "desktop", nixos.Laptop: "kernelcore"}
-	g, ctx := errgroup.WithContext(ctx)
-	for i, role := range roles {
-		g.Go(func() (err error) {
-			users[i], err = r.Evaluator.Evaluate(ctx, r.Repository.Hosts[role])
-			return err
-		})
-		g.Go(func() (err error) {
-			bases[i], err = r.Evaluator.Evaluate(ctx, nixos.Host{Role: role,
-				Settings: []string{fmt.Sprintf(`{ networking.hostName = %s; }`, nixos.Quote(names[role]))}})
-			if err != nil {
-				return fmt.Errorf("evaluate the machine's own base (this is not your configuration's fault): %w", errors.New(err.Error()))
-			}
-			return nil
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	base := map[nixos.Role]*nixos.Configuration{}
-	for i, role := range roles {
-		base[role], r.Configurations[role] = bases[i], users[i]
-	}
-	return base, nil
 }
 
 // inputsOf is a hash of what a run is made from: of two with the same, one that

@@ -21,10 +21,16 @@ import (
 	"offload-e2e/harness/report"
 )
 
+// Evaluator evaluates hosts, and tells how their options came by their values.
+type Evaluator interface {
+	Evaluate(ctx context.Context, h nixos.Host) (*nixos.Configuration, error)
+	Explain(ctx context.Context, h nixos.Host, options ...string) (map[string]nixos.Option, error)
+}
+
 // Run is one run.
 type Run struct {
 	Lab        *lab.Lab
-	Evaluator  *nixos.Evaluator
+	Evaluator  Evaluator
 	Repository *nixos.Repository
 	Recorder   *report.Recorder
 	Progress   *report.Progress

@@ -74,7 +74,7 @@ func (s *Store) build(ctx context.Context, recipe *Recipe, id, dir string) (err 
 		return err
 	}
 	s.say("writing the manifest")
-	m := Manifest{Kind: "embedded", ID: id, Append: strings.TrimSpace(recipe.Append), Versions: versions, Built: time.Now().UTC()}
+	m := Manifest{Kind: Embedded, ID: id, Append: strings.TrimSpace(recipe.Append), Versions: versions, Built: time.Now().UTC()}
 	if err := writeManifest(out, m); err != nil {
 		return fmt.Errorf("write manifest: %w", err)
 	}
@@ -174,7 +174,7 @@ func (s *Store) follow(r io.Reader) string {
 }
 
 // writeKeys makes the harness's key and the host key of the management sshd.
-// seed is what goes into the image, out what stays with the bundle.
+// seed is what goes into the guest, out what stays with the harness.
 func writeKeys(seed, out string) error {
 	if err := os.Mkdir(seed, 0o755); err != nil {
 		return err
@@ -190,8 +190,8 @@ func writeKeys(seed, out string) error {
 	return errors.Join(
 		os.WriteFile(filepath.Join(out, KeyName), user, 0o600),
 		os.WriteFile(filepath.Join(out, HostKeyName), hostPub, 0o644),
-		os.WriteFile(filepath.Join(seed, "authorized_keys"), userPub, 0o644),
-		os.WriteFile(filepath.Join(seed, "ssh_host_ed25519_key"), host, 0o600),
+		os.WriteFile(filepath.Join(seed, authorizedName), userPub, 0o644),
+		os.WriteFile(filepath.Join(seed, hostPrivateName), host, 0o600),
 	)
 }
 

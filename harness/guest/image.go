@@ -20,14 +20,26 @@ import (
 type Image struct {
 	// Dir is the bundle's folder; nothing in it changes after the build.
 	Dir string
+	// Keys is the folder of the keys of the harness's way in: Dir, but for a bundle
+	// that gets them with each boot.
+	Keys string
 	Manifest
 }
 
+// Kinds of guests.
+const (
+	Embedded = "embedded" // a Debian, which vmconfigs/embedded evaluates for
+	NixOS    = "nixos"    // the real thing, built by nix
+)
+
 // Manifest describes a bundle; it is the file manifest.json in it.
 type Manifest struct {
-	Kind     string            `json:"kind"` // "embedded" or "nixos"
-	ID       string            `json:"id"`   // the hash it is kept under
-	Append   string            `json:"append"`
+	Kind string `json:"kind"` // Embedded or NixOS
+	ID   string `json:"id"`   // the name of the folder it is kept in
+	// Append is the kernel's command line (kernel-command-line(7)).
+	Append string `json:"append"`
+	// Toplevel is the store path of the system that boots, on NixOS guests.
+	Toplevel string            `json:"toplevel,omitempty"`
 	Versions map[string]string `json:"versions"` // nix, systemd, linux, openssh, nfs-utils
 	Built    time.Time         `json:"built"`
 	// Files are the bundle's files with their SHA-256 in hexadecimal.
@@ -52,6 +64,38 @@ func (i *Image) Path(name string) string { return filepath.Join(i.Dir, name) }
 // on the host through the bundle's own loader and libraries.
 func (i *Image) NixBin() string { return i.Path("nix/bin") }
 
+// Key is the harness's private key, HostKey the public one of the management sshd.
+func (i *Image) Key() string     { return filepath.Join(i.Keys, KeyName) }
+func (i *Image) HostKey() string { return filepath.Join(i.Keys, HostKeyName) }
+
+// Open reads and checks a bundle that was made elsewhere, as by nix. Where it
+// brings no keys, those in the folder keys are used, made now if there are none.
+func Open(dir, keys string) (*Image, error) {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open guest image: %w", err)
+	}
+	img, err := open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("guest image %s: %w", dir, err)
+	}
+	for _, name := range []string{DiskName, KernelName, InitrdName} {
+		if img.Files[name] == "" {
+			return nil, fmt.Errorf("guest image %s: its manifest has no %s", dir, name)
+		}
+	}
+	if img.Kind != Embedded && img.Kind != NixOS {
+		return nil, fmt.Errorf("guest image %s: it is of kind %q, which is neither %q nor %q", dir, img.Kind, Embedded, NixOS)
+	}
+	if img.Files[KeyName] == "" {
+		img.Keys = keys
+		if err := makeKeys(keys); err != nil {
+			return nil, fmt.Errorf("make the keys of guest image %s: %w", dir, err)
+		}
+	}
+	return img, nil
+}
+
 // open reads and checks the bundle in dir. The error says in a few words what is
 // wrong with it; fs.ErrNotExist means that there is none.
 func open(dir string) (*Image, error) {
@@ -64,7 +108,7 @@ func open(dir string) (*Image, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	img := &Image{Dir: dir}
+	img := &Image{Dir: dir, Keys: dir}
 	if err := json.Unmarshal(text, &img.Manifest); err != nil {
 		return nil, fmt.Errorf("its manifest does not parse: %w", err)
 	}

@@ -151,11 +151,16 @@ func parts(t *testing.T) (Options, *able) {
 	must(t, os.Mkdir(artifacts, 0o755))
 	p := &able{bare: bare{machines: []provider.Machine{newStrong(t, "desktop"), newStrong(t, "laptop")}}}
 	return Options{
-		Image: &guest.Image{Dir: image, Manifest: guest.Manifest{ID: "0123"}}, StateDir: state, ArtifactsDir: artifacts,
+		Images: images(&guest.Image{Dir: image, Keys: image, Manifest: guest.Manifest{Kind: guest.Embedded, ID: "0123"}}), StateDir: state, ArtifactsDir: artifacts,
 		CacheDir: filepath.Join(dir, "cache"), Programs: filepath.Join(dir, "programs"), Nixpkgs: filepath.Join(dir, "nixpkgs"),
 		Base:     map[nixos.Role]*nixos.Configuration{nixos.Desktop: {HostName: "desktop"}, nixos.Laptop: {HostName: "kernelcore"}},
 		Provider: fake, fake: p,
 	}, p
+}
+
+// images are one for both machines.
+func images(img *guest.Image) map[nixos.Role]*guest.Image {
+	return map[nixos.Role]*guest.Image{nixos.Desktop: img, nixos.Laptop: img}
 }
 
 // up brings a lab up, and takes it down when the test ends.

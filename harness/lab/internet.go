@@ -23,11 +23,8 @@ type Internet struct {
 
 // openInternet makes the server. Its identity is kept, since booted machines that
 // are kept trust it.
-func openInternet(dir string) (*Internet, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("keep the internet's identity: %w", err)
-	}
-	identity, err := internet.LoadIdentity(filepath.Join(dir, "identity.pem"))
+func openInternet(cacheDir string) (*Internet, error) {
+	identity, err := loadIdentity(cacheDir)
 	if err != nil {
 		return nil, err
 	}
@@ -39,6 +36,24 @@ func openInternet(dir string) (*Internet, error) {
 		return nil, err
 	}
 	return &Internet{Server: server}, nil
+}
+
+func loadIdentity(cacheDir string) (*internet.Identity, error) {
+	dir := filepath.Join(cacheDir, "internet")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("keep the internet's identity: %w", err)
+	}
+	return internet.LoadIdentity(filepath.Join(dir, "identity.pem"))
+}
+
+// Authority is the certificate, PEM, that guests of labs with that cache folder
+// have to trust: that of the internet's stand-in.
+func Authority(cacheDir string) ([]byte, error) {
+	identity, err := loadIdentity(cacheDir)
+	if err != nil {
+		return nil, err
+	}
+	return identity.CACertPEM(), nil
 }
 
 func (i *Internet) caPEM() []byte { return i.CACertPEM() }

@@ -32,7 +32,11 @@ var (
 
 // Options are what a lab is made of.
 type Options struct {
-	Image *guest.Image
+	// Images are what the machines boot; both may be one.
+	Images map[nixos.Role]*guest.Image
+	// Switcher brings machines to their configurations; that of embedded guests
+	// where it is nil.
+	Switcher Switcher
 	// Provider runs the machines: QEMU where it is empty.
 	Provider string
 	// Accelerator is QEMU's.
@@ -82,6 +86,8 @@ type Machine struct {
 	Addr netip.Addr
 	// provider is the word for it in reports.
 	provider string
+	image    *guest.Image
+	switcher Switcher
 	dial     func(context.Context) (net.Conn, error)
 	// configuration is what the machine was last switched to.
 	configuration *nixos.Configuration
@@ -95,8 +101,8 @@ func (m *Machine) DialManagement(ctx context.Context) (net.Conn, error) {
 	return m.dial(ctx)
 }
 
-// Image is what the machines were booted from; the keys to enter them are in it.
-func (l *Lab) Image() *guest.Image { return l.options.Image }
+// Image is what the machine was booted from; it knows the keys to enter it.
+func (m *Machine) Image() *guest.Image { return m.image }
 
 // Machines are both machines, the desktop first.
 func (l *Lab) Machines() []*Machine { return []*Machine{l.Desktop, l.Laptop} }
@@ -113,7 +119,7 @@ func Up(ctx context.Context, o Options) (_ *Lab, err error) {
 			err = errors.Join(err, l.Close(closing))
 		}
 	}()
-	if l.Internet, err = openInternet(filepath.Join(o.CacheDir, "internet")); err != nil {
+	if l.Internet, err = openInternet(o.CacheDir); err != nil {
 		return nil, err
 	}
 	if err := l.openNetwork(); err != nil {

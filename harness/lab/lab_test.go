@@ -57,7 +57,7 @@ func TestUpBoots(t *testing.T) {
 			t.Errorf("%s has no right clock: %v", m.Name(), s.clocks)
 		}
 	}
-	if l.Desktop.Addr != DesktopAddr || l.Laptop.Addr != LaptopAddr || l.Image() != o.Image {
+	if l.Desktop.Addr != DesktopAddr || l.Laptop.Addr != LaptopAddr || l.Desktop.Image() != o.Images[nixos.Desktop] {
 		t.Errorf("the desktop is %v, the laptop %v", l.Desktop, l.Laptop)
 	}
 }
@@ -90,7 +90,7 @@ func TestUpFails(t *testing.T) {
 			p.machines[0].(*strong).switches.Failed = []activate.FailedUnit{{Unit: "x.service", State: "failed"}}
 		}, "the base configuration leaves failed units"},
 		{"no programs", func(o *Options, _ *able) { o.Programs += "/nowhere" }, "make build"},
-		{"an image without keys", func(o *Options, _ *able) { o.Image = &guest.Image{Dir: o.Image.Dir + "/nowhere"} }, "read the guest image's keys"},
+		{"an image without keys", func(o *Options, _ *able) { o.Images = images(&guest.Image{Keys: "/nowhere"}) }, "read the guest image's keys"},
 		{"a folder whose name is too long for sockets", func(o *Options, _ *able) {
 			o.StateDir = filepath.Join(o.StateDir, strings.Repeat("x", 120))
 			_ = os.Mkdir(o.StateDir, 0o700)
@@ -138,7 +138,7 @@ func TestStatePath(t *testing.T) {
 		t.Errorf("%s, then %s", before, again)
 	}
 	for name, change := range map[string]func(o *Options){
-		"image":    func(o *Options) { o.Image = &guest.Image{Manifest: guest.Manifest{ID: "4567"}} },
+		"image":    func(o *Options) { o.Images = images(&guest.Image{Manifest: guest.Manifest{ID: "4567"}}) },
 		"memory":   func(o *Options) { o.MemoryMiB = 2048 },
 		"base":     func(o *Options) { o.Base = map[nixos.Role]*nixos.Configuration{nixos.Desktop: {HostName: "x"}} },
 		"programs": func(o *Options) { o.Programs = o.Nixpkgs },

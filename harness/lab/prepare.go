@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"offload-e2e/harness/guest"
 	"offload-e2e/harness/nixos"
 )
 
@@ -30,7 +31,10 @@ var programNames = []string{"nix-serve", "switch-to-configuration"}
 // that is in them.
 func (l *Lab) statePath() string {
 	h := sha256.New()
-	fmt.Fprintln(h, l.options.Image.ID, l.options.MemoryMiB, l.options.Accelerator)
+	for _, role := range []nixos.Role{nixos.Desktop, nixos.Laptop} {
+		fmt.Fprintln(h, l.options.Images[role].ID)
+	}
+	fmt.Fprintln(h, l.options.MemoryMiB, l.options.Accelerator)
 	h.Write(l.Internet.caPEM())
 	for _, name := range programNames {
 		text, _ := os.ReadFile(filepath.Join(l.options.Programs, name))
@@ -57,30 +61,40 @@ func (l *Lab) prepare(ctx context.Context) error {
 		if err := m.setClock(ctx); err != nil {
 			return err
 		}
-		for _, name := range programNames {
-			if err := m.copyFile(ctx, filepath.Join(l.options.Programs, name), guestPrograms+"/"+name, 0o755); err != nil {
-				return err
-			}
-		}
-		if err := m.trustCA(ctx, l.Internet.caPEM()); err != nil {
-			return err
-		}
 		if err := l.copyNixpkgs(ctx, m); err != nil {
 			return err
 		}
-		l.say("%s: switching to the base configuration", m.Name())
-		result, err := m.Switch(ctx, l.options.Base[m.Role])
-		if err != nil {
-			return fmt.Errorf("switch to the base configuration: %w", err)
-		}
-		if len(result.Failed) > 0 {
-			return fmt.Errorf("%s: the base configuration leaves failed units: %v", m.Name(), result.Failed)
+		if m.image.Kind == guest.Embedded {
+			if err := l.prepareEmbedded(ctx, m); err != nil {
+				return err
+			}
 		}
 		// A machine that someone has used has host keys; making them takes seconds of
 		// every run otherwise.
-		_, err = m.Succeed(ctx, "ssh-keygen", "-A")
+		_, err := m.Succeed(ctx, "ssh-keygen", "-A")
 		return err
 	})
+}
+
+// prepareEmbedded makes of an embedded guest what a NixOS one is built to be.
+func (l *Lab) prepareEmbedded(ctx context.Context, m *Machine) error {
+	for _, name := range programNames {
+		if err := m.copyFile(ctx, filepath.Join(l.options.Programs, name), guestPrograms+"/"+name, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := m.trustCA(ctx, l.Internet.caPEM()); err != nil {
+		return err
+	}
+	l.say("%s: switching to the base configuration", m.Name())
+	result, err := m.Switch(ctx, l.options.Base[m.Role])
+	if err != nil {
+		return fmt.Errorf("switch to the base configuration: %w", err)
+	}
+	if len(result.Failed) > 0 {
+		return fmt.Errorf("%s: the base configuration leaves failed units: %v", m.Name(), result.Failed)
+	}
+	return nil
 }
 
 func (m *Machine) copyFile(ctx context.Context, from, to string, mode fs.FileMode) error {

@@ -36,18 +36,23 @@ const maxSessions = 8
 
 // createMachines makes the provider, and the machines with it.
 func (l *Lab) createMachines(ctx context.Context) error {
-	signer, hostKey, err := keys(l.options.Image)
-	if err != nil {
-		return err
+	entries := map[string]entry{}
+	for role, img := range l.options.Images {
+		e, err := entryOf(img)
+		if err != nil {
+			return err
+		}
+		entries[string(role)] = e
 	}
 	dials := map[string]func(context.Context) (net.Conn, error){}
 	transport := func(name string, dial func(context.Context) (net.Conn, error)) (provider.Transport, error) {
 		dials[name] = dial
-		return machine.New(machine.Config{Name: name, Signer: signer, HostKey: hostKey, MaxSessions: maxSessions, Dial: dial,
+		return machine.New(machine.Config{Name: name, Signer: entries[name].signer, HostKey: entries[name].hostKey, MaxSessions: maxSessions, Dial: dial,
 			// A machine that is emulated on a busy host falls silent for longer than one
 			// that is real, and is not dead yet; the end of its process is noticed at once.
 			KeepaliveTimeout: time.Minute})
 	}
+	var err error
 	switch l.options.Provider {
 	case QEMU, "":
 		l.provider, err = l.newQEMU(transport)
@@ -80,7 +85,10 @@ func (l *Lab) createMachines(ctx context.Context) error {
 	}
 	for _, p := range made {
 		m := &Machine{Machine: machine.Wrap(p), provider: l.provider.Name(), dial: dials[p.Name()], Role: nixos.Role(p.Name()),
-			configuration: l.options.Base[nixos.Role(p.Name())]}
+			image: l.options.Images[nixos.Role(p.Name())], switcher: l.options.Switcher, configuration: l.options.Base[nixos.Role(p.Name())]}
+		if m.switcher == nil {
+			m.switcher = programSwitcher{}
+		}
 		switch m.Role {
 		case nixos.Desktop:
 			l.Desktop, m.Addr = m, DesktopAddr
@@ -107,8 +115,16 @@ func (l *Lab) newQEMU(transport dialed) (provider.Provider, error) {
 			return nil, fmt.Errorf("open the management cable of the %s: %w", name, err)
 		}
 	}
+	parameters := map[string]string{}
+	for role, img := range l.options.Images {
+		credentials, err := img.Credentials()
+		if err != nil {
+			return nil, err
+		}
+		parameters[string(role)] = kernelParameters(string(role), img.Kind) + " " + credentials
+	}
 	return qemu.New(qemu.Options{
-		Bundle:      Bundle(l.options.Image),
+		BundleOf:    func(name string) qemu.Bundle { return Bundle(l.options.Images[nixos.Role(name)]) },
 		Accelerator: l.options.Accelerator,
 		Cables: func(name string) (qemu.Cables, error) {
 			return qemu.Cables{LAN: l.socket(name, "lan"), Mgmt: l.socket(name, "mgmt")}, nil
@@ -117,10 +133,19 @@ func (l *Lab) newQEMU(transport dialed) (provider.Provider, error) {
 			m := l.mgmt[name]
 			return transport(name, func(ctx context.Context) (net.Conn, error) { return m.DialContext(ctx, managementPort) })
 		},
-		Append:     func(name string) string { return "systemd.hostname=" + name + " systemd.machine_id=" + machineID(name) },
+		Append:     func(name string) string { return parameters[name] },
 		Cut:        l.LAN.Cut,
 		SavedState: l.statePath(),
 	})
+}
+
+// kernelParameters tell machines of one image apart; NixOS knows its name.
+func kernelParameters(name, kind string) string {
+	id := "systemd.machine_id=" + machineID(name)
+	if kind == guest.NixOS {
+		return id
+	}
+	return "systemd.hostname=" + name + " " + id
 }
 
 // Bundle is a guest image as QEMU boots it.
@@ -137,19 +162,26 @@ func machineID(name string) string {
 	return (text + id)[:32]
 }
 
-func keys(img *guest.Image) (ssh.Signer, ssh.PublicKey, error) {
-	private, err1 := os.ReadFile(img.Path(guest.KeyName))
-	public, err2 := os.ReadFile(img.Path(guest.HostKeyName))
-	if err := errors.Join(err1, err2); err != nil {
-		return nil, nil, fmt.Errorf("read the guest image's keys: %w", err)
-	}
-	signer, err := ssh.ParsePrivateKey(private)
+// entry is what a machine is entered by.
+type entry struct {
+	signer  ssh.Signer
+	hostKey ssh.PublicKey
+}
+
+func entryOf(img *guest.Image) (e entry, _ error) {
+	private, err1 := os.ReadFile(img.Key())
+	public, err2 := os.ReadFile(img.HostKey())
+	err := errors.Join(err1, err2)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read the guest image's key: %w", err)
+		return e, fmt.Errorf("read the guest image's keys: %w", err)
 	}
-	hostKey, _, _, _, err := ssh.ParseAuthorizedKey(public)
+	e.signer, err = ssh.ParsePrivateKey(private)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read the guest image's host key: %w", err)
+		return e, fmt.Errorf("read the guest image's key: %w", err)
 	}
-	return signer, hostKey, nil
+	e.hostKey, _, _, _, err = ssh.ParseAuthorizedKey(public)
+	if err != nil {
+		return e, fmt.Errorf("read the guest image's host key: %w", err)
+	}
+	return e, nil
 }

@@ -13,6 +13,11 @@ type Configuration struct {
 	Schema   int    `json:"schema"`
 	HostName string `json:"hostName"`
 
+	// Toplevel and Derivation are the system's store path, once it is built, and what
+	// it is built of; of NixOS guests alone.
+	Toplevel   string `json:"toplevel,omitempty"`
+	Derivation string `json:"derivation,omitempty"`
+
 	// NixConf are the settings of /etc/nix/nix.conf: a text, or a list where a
 	// setting stands more than once.
 	NixConf map[string]any `json:"nixConf"`

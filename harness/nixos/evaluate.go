@@ -132,6 +132,11 @@ func splitOption(option string) []string {
 	return parts
 }
 
+// SettingModule writes the i-th of a host's settings as a module.
+func SettingModule(role Role, i int, setting string) string {
+	return fmt.Sprintf(`({ lib, options, ... }: { _file = "offload-e2e, settings of the %s (%d)"; config = %s; })`, role, i+1, setting)
+}
+
 func (e *Evaluator) eval(ctx context.Context, h Host, result string) ([]byte, error) {
 	var expr strings.Builder
 	fmt.Fprintf(&expr, "let host = import %s { modules = [\n", Quote(e.Embedded))
@@ -139,7 +144,7 @@ func (e *Evaluator) eval(ctx context.Context, h Host, result string) ([]byte, er
 		fmt.Fprintf(&expr, "  (/. + %s)\n", Quote(m))
 	}
 	for i, s := range h.Settings {
-		fmt.Fprintf(&expr, "  ({ lib, options, ... }: { _file = \"offload-e2e, settings of the %s (%d)\"; config = %s; })\n", h.Role, i+1, s)
+		fmt.Fprintf(&expr, "  %s\n", SettingModule(h.Role, i, s))
 	}
 	fmt.Fprintf(&expr, "]; }; in %s", result)
 	program := "nix-instantiate"
@@ -169,7 +174,7 @@ func (e *Evaluator) eval(ctx context.Context, h Host, result string) ([]byte, er
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case exit != nil && strings.Contains(stderr, "error:") && !strings.Contains(stderr, "error: SQLite database '"):
-		message := cleanMessage(stderr, e.Embedded)
+		message := CleanMessage(stderr, e.Embedded)
 		if place := namedIn(message, h.Modules); place != "" {
 			message += "\n" + place
 		}

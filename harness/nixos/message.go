@@ -15,10 +15,10 @@ var positionRE = regexp.MustCompile(`^at (.+):\d+:\d+:?$`)
 // definitionsRE is the module system's frame that names the file it reads.
 var definitionsRE = regexp.MustCompile("^… while evaluating definitions from `(/.*)':$")
 
-// cleanMessage is Nix's error without its traces. Where the error itself names no
+// CleanMessage is Nix's error without its traces. Where the error itself names no
 // place in a file of the user's, the place in their files that is nearest to it
 // follows; ours is the folder of files that are not theirs.
-func cleanMessage(stderr, ours string) string {
+func CleanMessage(stderr, ours string) string {
 	lines := strings.Split(strings.TrimRight(stderr, "\n"), "\n")
 	// Warnings and traces of the configuration come first.
 	for i, line := range slices.Backward(lines) {

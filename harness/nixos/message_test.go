@@ -26,7 +26,7 @@ func TestCleanMessage(t *testing.T) {
 		"cut off": {"error:\n       … while x\n", "error:\n       … while x"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := cleanMessage(tc.stderr, "/ours"); got != tc.want {
+			if got := CleanMessage(tc.stderr, "/ours"); got != tc.want {
 				t.Errorf("it is\n%s\nwant\n%s", got, tc.want)
 			}
 		})
@@ -39,7 +39,7 @@ func FuzzCleanMessage(f *testing.F) {
 	f.Add("error:\n       … while x\n         at /u/a.nix:1:1:\n            1| x\n\n       error: b\n       at /ours/b.nix:2:2:\n")
 	f.Add("warning: w\nerror: a\nerror: b\n … c\n")
 	f.Fuzz(func(t *testing.T, stderr string) {
-		got := cleanMessage(stderr, "/ours")
+		got := CleanMessage(stderr, "/ours")
 		if strings.Contains(got, "\n       … while") {
 			t.Errorf("%q has a frame", got)
 		}

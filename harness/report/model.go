@@ -49,7 +49,8 @@ type Run struct {
 
 // Guest names what the machines run, so that nobody mistakes one for the other.
 type Guest struct {
-	Kind     string            `json:"kind"` // embedded | nixos
+	Kind     string            `json:"kind"`             // embedded | nixos
+	Reason   string            `json:"reason,omitempty"` // why this kind was taken
 	Image    string            `json:"image"`
 	Versions map[string]string `json:"versions"` // nix, systemd, linux, openssh
 }

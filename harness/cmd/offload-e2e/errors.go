@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"offload-e2e/harness/guest"
+	"offload-e2e/harness/nixguest"
 	"offload-e2e/harness/nixos"
 )
 
@@ -53,6 +54,8 @@ func explain(err error) *userError {
 		evaluation *nixos.EvaluationError
 		assertion  *nixos.AssertionError
 		build      *guest.BuildError
+		noNixOS    *nixguest.UnavailableError
+		nixBuild   *nixguest.BuildError
 	)
 	switch {
 	case errors.As(err, &known):
@@ -81,6 +84,13 @@ func explain(err error) *userError {
 			WayOut:   fmt.Sprintf("Mend the place that is named, then try it alone: .bin/offload-e2e eval %s --config <dir>", evaluation.Role),
 			Exit:     exitUsage, Cause: err,
 		}
+	case errors.As(err, &noNixOS):
+		return &userError{Heading: "There are no NixOS guests here", Sentence: noNixOS.Reason + ".",
+			WayOut: noNixOS.WayOut + "\nOr take the embedded guest, which needs no Nix: GUEST=embedded (--guest embedded).", Exit: exitInfra, Cause: err}
+	case errors.As(err, &nixBuild):
+		return &userError{Heading: "Nix could not build it", Sentence: nixBuild.Error(),
+			WayOut: "Mend what the lines name. A build of NixOS needs its binary cache, cache.nixos.org, and some GB in the store.\n" +
+				"Or take the embedded guest, which builds nothing: GUEST=embedded (--guest embedded).", Exit: exitInfra, Cause: err}
 	case errors.Is(err, context.Canceled):
 		return &userError{Heading: "Interrupted", Sentence: "It was ended before it was done; nothing was left behind.",
 			WayOut: "Start it again when you like.", Exit: exitInfra, Cause: err}

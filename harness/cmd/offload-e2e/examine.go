@@ -13,7 +13,9 @@ import (
 	"strings"
 	"time"
 
+	"offload-e2e/harness/e2e"
 	"offload-e2e/harness/guest"
+	"offload-e2e/harness/lab"
 	"offload-e2e/harness/provider/qemu"
 )
 
@@ -56,7 +58,7 @@ func newExamination(p *paths, s system) *examination {
 func (e *examination) questions() []func(context.Context) []condition {
 	return []func(context.Context) []condition{
 		e.platform, e.goToolchain, e.hypervisor, e.accelerator, e.resources, e.guestImage, e.builders, e.debianMirror,
-		e.rootRights, e.bootedMachines, e.runningLab, e.nix, e.docker, e.testTools,
+		e.rootRights, e.bootedMachines, e.runningLab, e.nix, e.guests, e.docker, e.testTools,
 	}
 }
 
@@ -286,6 +288,19 @@ func (e *examination) nix(ctx context.Context) []condition {
 		return one("Nix", stateOK, version+" is installed, too old to use; the guest image brings its own", "")
 	}
 	return one("Nix", stateOK, "not installed, not needed: the guest image brings its own", "")
+}
+
+// guests says which guest GUEST=auto takes, by the question that a run asks.
+func (e *examination) guests(ctx context.Context) []condition {
+	c, err := e2e.ChooseGuest(ctx, e2e.Auto, lab.QEMU, e2e.NixOptions(e.paths.config(), e.paths.Cache))
+	switch {
+	case err != nil:
+		return one("guests", stateWarn, err.Error(), "")
+	case c.Kind == guest.NixOS:
+		return one("guests", stateOK, "nixos: "+c.Reason+"\nThe first run builds them from cache.nixos.org's packages, which takes minutes and some GB of the store.",
+			"The embedded guest instead: GUEST=embedded")
+	}
+	return one("guests", stateOK, "embedded: "+c.Reason, c.WayOut)
 }
 
 func (e *examination) docker(context.Context) []condition {

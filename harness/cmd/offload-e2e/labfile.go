@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"offload-e2e/harness/e2e"
-	"offload-e2e/harness/guest"
 )
 
 // labFile says of a lab what another process needs to enter it.
@@ -34,9 +33,8 @@ func labFilePath(dir string) string { return filepath.Join(dir, "lab.json") }
 
 // expose lets other processes enter a lab until the control is closed.
 func expose(dir, verb, config, report string, r *e2e.Run) (*control, error) {
-	img := r.Lab.Image()
 	l := labFile{PID: os.Getpid(), Verb: verb, Config: config, Report: report, Since: time.Now(),
-		Key: img.Path(guest.KeyName), HostKey: img.Path(guest.HostKeyName), Machines: map[string]string{}}
+		Key: r.Lab.Desktop.Image().Key(), HostKey: r.Lab.Desktop.Image().HostKey(), Machines: map[string]string{}}
 	dials := map[string]dialer{}
 	for _, m := range r.Lab.Machines() {
 		l.Machines[m.Name()] = m.Addr.String()

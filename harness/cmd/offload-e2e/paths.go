@@ -28,6 +28,8 @@ const (
 	cacheVariable  = "OFFLOAD_E2E_CACHE"
 	stateVariable  = "OFFLOAD_E2E_STATE"
 	mirrorVariable = "OFFLOAD_E2E_MIRROR"
+	// preparedVariable names a file with NixOS guests that were built before.
+	preparedVariable = "OFFLOAD_E2E_PREPARED"
 )
 
 // maxStateLength leaves room for the names of sockets below the state folder: a
@@ -46,7 +48,7 @@ func (p *paths) config() string   { return filepath.Join(p.Root, "vmconfigs") }
 func (p *paths) embedded() string { return filepath.Join(p.config(), "embedded") }
 
 // base is the module every machine gets: what the harness needs of it.
-func (p *paths) base() string { return filepath.Join(p.config(), "modules", "e2e-guest.nix") }
+func (p *paths) base() string { return filepath.Join(p.config(), "modules", "e2e-guest", "base.nix") }
 
 // environment is what the folders are found by.
 type environment struct {

@@ -56,10 +56,6 @@ func (o runOptions) supported() error {
 		return &userError{Heading: "This provider cannot walk the phases", Sentence: fmt.Sprintf("PROVIDER=%s: this version runs machines with QEMU only.", o.provider),
 			WayOut: "Use PROVIDER=qemu (or auto).", Exit: exitUsage}
 	}
-	if o.guest == "nixos" {
-		return &userError{Heading: "NixOS guests cannot be built here", Sentence: "GUEST=nixos: this version boots the embedded guest only.",
-			WayOut: "Use GUEST=embedded (or auto).", Exit: exitUsage}
-	}
 	return nil
 }
 
@@ -99,7 +95,7 @@ takes the desktop away in every way. The verdict is its exit status.`,
 	f := c.Flags()
 	f.StringVar(&o.config, "config", p.config(), "the configuration under test: a folder of the shape of /etc/nixos")
 	f.StringVar(&o.provider, "provider", "auto", "what runs the machines: auto, qemu")
-	f.StringVar(&o.guest, "guest", "auto", "what the machines are: auto, embedded")
+	f.StringVar(&o.guest, "guest", "auto", "what the machines are: auto (nixos where nix can build it), embedded, nixos")
 	f.StringVar(&o.keys, "keys", "exchange", "exchange: the laptop is told the desktop's new cache key; config: only keys in the configuration count")
 	f.StringVar(&o.labels, "labels", "", "which parts to run, as a Ginkgo label filter: phase1 || phase2, !fallback")
 	f.StringVar(&o.report, "report", p.reports(), "the folder of reports")
@@ -183,6 +179,7 @@ func (o runOptions) keeps(err error, verdict report.Verdict) bool {
 func (p *paths) openOptions(o runOptions, state, dir string, recorder *report.Recorder, progress *report.Progress) e2e.Options {
 	return e2e.Options{
 		Config: abs(mustWorkingDir(), o.config), Exchange: o.keys == "exchange", Provider: o.chosen(),
+		Guest: o.guest, Prepared: os.Getenv(preparedVariable), Vmconfigs: p.config(),
 		Recipe: p.recipe(), Embedded: p.embedded(), Base: p.base(), Nixpkgs: p.nixpkgs(), Programs: p.programs(),
 		Images: p.images(), Cache: p.Cache, Eval: p.eval(), State: state, Mirror: os.Getenv(mirrorVariable),
 		Artifacts: dir, Recorder: recorder, Progress: progress,

@@ -17,9 +17,9 @@ import (
 
 // upOptions are the flags of `up`.
 type upOptions struct {
-	config, keys string
-	bare         bool
-	supervisor   int
+	config, keys, guest string
+	bare                bool
+	supervisor          int
 }
 
 func newUpCommand(p *paths) *cobra.Command {
@@ -34,7 +34,7 @@ proved. The machines stay up: enter them with ssh, end them with down.
 Where the configuration stands in the way, they stay up as far as they came; the
 exit status is then 1.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := choice("keys", o.keys, "exchange", "config"); err != nil {
+			if err := errors.Join(choice("keys", o.keys, "exchange", "config"), choice("guest", o.guest, "auto", "embedded", "nixos")); err != nil {
 				return usageError(c.CommandPath(), err)
 			}
 			if o.supervisor == 0 {
@@ -46,6 +46,7 @@ exit status is then 1.`,
 	f := c.Flags()
 	f.StringVar(&o.config, "config", p.config(), "the configuration: a folder of the shape of /etc/nixos")
 	f.StringVar(&o.keys, "keys", "exchange", "exchange: the laptop is told the desktop's new cache key; config: only keys in the configuration count")
+	f.StringVar(&o.guest, "guest", "auto", "what the machines are: auto (nixos where nix can build it), embedded, nixos")
 	f.BoolVar(&o.bare, "bare", false, "leave the machines as they are before the configuration")
 	addSupervisorFlag(c, &o.supervisor)
 	return c
@@ -58,7 +59,7 @@ func addSupervisorFlag(c *cobra.Command, fd *int) {
 }
 
 func (o upOptions) args() []string {
-	return []string{"up", "--config=" + o.config, "--keys=" + o.keys, fmt.Sprintf("--bare=%t", o.bare)}
+	return []string{"up", "--config=" + o.config, "--keys=" + o.keys, "--guest=" + o.guest, fmt.Sprintf("--bare=%t", o.bare)}
 }
 
 func (p *paths) workerLog() string { return filepath.Join(p.State, "worker.log") }
@@ -76,7 +77,7 @@ func (p *paths) up(ctx context.Context, o upOptions, s *supervisor, out io.Write
 	}
 	recorder := report.NewRecorder(report.Run{ID: report.NewRunID(time.Now()), Config: o.config, Keys: o.keys, Provider: runOptions{}.chosen()})
 	progress := report.NewProgress(out, report.LookOf(out, os.Getenv))
-	l, err := p.openLab(ctx, runOptions{config: o.config, keys: o.keys}, "up", held.dir, dir, recorder, progress)
+	l, err := p.openLab(ctx, runOptions{config: o.config, keys: o.keys, guest: o.guest}, "up", held.dir, dir, recorder, progress)
 	if err != nil {
 		progress.Close()
 		return err

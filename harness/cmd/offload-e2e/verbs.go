@@ -18,6 +18,7 @@ func verbs(p *paths) []*cobra.Command {
 		newExplainCommand(),
 		newScenarioCommand(p),
 		newSoakCommand(p),
+		newIdentityCommand(),
 		newCountTestsCommand(),
 	}
 }

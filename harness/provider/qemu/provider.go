@@ -29,10 +29,12 @@ const diskSuffix = ".qcow2"
 // DefaultMemoryMiB is the memory of a machine whose request names none.
 const DefaultMemoryMiB = 1024
 
-// Options are what a provider needs besides the machines' requests. Bundle,
-// Cables and Transport are required.
+// Options are what a provider needs besides the machines' requests. Bundle or
+// BundleOf, Cables and Transport are required.
 type Options struct {
 	Bundle Bundle
+	// BundleOf, where set, is asked for each machine's own bundle.
+	BundleOf func(machine string) Bundle
 	// Accelerator is TCG when empty; ProbeAccelerator finds out.
 	Accelerator Accelerator
 	// Cables is asked before every start of a machine's QEMU.
@@ -99,8 +101,11 @@ var (
 
 // New checks the options. Nothing is started before Create.
 func New(o Options) (*Provider, error) {
-	if err := o.Bundle.Check(); err != nil {
-		return nil, err
+	if o.BundleOf == nil {
+		o.BundleOf = func(string) Bundle { return o.Bundle }
+		if err := o.Bundle.Check(); err != nil {
+			return nil, err
+		}
 	}
 	switch {
 	case o.Cables == nil:
@@ -201,13 +206,17 @@ func (p *Provider) add(r provider.MachineRequest) error {
 			return fmt.Errorf("machines %s and %s have the same name or hardware address", m.name, r.Name)
 		}
 	}
+	bundle := p.options.BundleOf(r.Name)
+	if err := bundle.Check(); err != nil {
+		return fmt.Errorf("machine %s: %w", r.Name, err)
+	}
 	dir := filepath.Join(p.stateDir, r.Name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("machine %s: %w", r.Name, err)
 	}
 	m := &Machine{name: r.Name, dir: dir, lab: p, hardware: hardware{
 		name:        r.Name,
-		bundle:      p.options.Bundle,
+		bundle:      bundle,
 		accelerator: p.options.Accelerator,
 		memoryMiB:   cmp.Or(r.MemoryMiB, DefaultMemoryMiB),
 		lanMAC:      r.MAC,
@@ -247,7 +256,7 @@ func (p *Provider) bringUp(ctx context.Context) error {
 		}
 	}
 	return p.each(ctx, func(ctx context.Context, m *Machine) error {
-		err := createOverlay(ctx, p.options.ImageTool, m.hardware.overlay, p.options.Bundle.Disk, p.options.Bundle.DiskFormat)
+		err := createOverlay(ctx, p.options.ImageTool, m.hardware.overlay, m.hardware.bundle.Disk, m.hardware.bundle.DiskFormat)
 		if err != nil {
 			return fmt.Errorf("disk of %s: %w", m.name, err)
 		}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -165,7 +166,7 @@ func (p *Provider) describe(ctx context.Context) (*savedState, error) {
 		return nil, err
 	}
 	s := &savedState{
-		Version: stateVersion, BundleID: p.options.Bundle.ID, QEMU: version.String(), Accelerator: p.options.Accelerator,
+		Version: stateVersion, BundleID: p.bundleID(), QEMU: version.String(), Accelerator: p.options.Accelerator,
 	}
 	if s.Accelerator == KVM {
 		if s.CPU, err = hostCPU("/proc/cpuinfo"); err != nil {
@@ -180,6 +181,17 @@ func (p *Provider) describe(ctx context.Context) (*savedState, error) {
 		s.Machines = append(s.Machines, savedMachine{Name: m.name, Hardware: hardware})
 	}
 	return s, nil
+}
+
+// bundleID identifies what the machines boot from.
+func (p *Provider) bundleID() string {
+	var ids []string
+	for _, m := range p.machines {
+		if !slices.Contains(ids, m.hardware.bundle.ID) {
+			ids = append(ids, m.hardware.bundle.ID)
+		}
+	}
+	return strings.Join(ids, " ")
 }
 
 // differs says why a state saved as s does not fit a lab described by want, or "".
