@@ -61,7 +61,8 @@ var makers = withCommands(map[string]func() Maker{
 
 	"RB.user-build": func() Maker { return &buildAs{User: "kernelcore"} },
 	"RB.feature":    func() Maker { return &buildNeeding{} },
-	"OF.build":      func() Maker { return &offline{How: "away", Budget: time.Minute} },
+	"OF.build":      func() Maker { return &offline{How: "away", Budget: time.Minute, make: Offline} },
+	"OF.fetch":      func() Maker { return &offline{How: "away", Budget: time.Minute, make: FetchFallback} },
 
 	"PT.ssh-repeated":  plain(Repeated),
 	"HG.login":         plain(LoginEnds),
@@ -157,9 +158,10 @@ func (m *buildNeeding) Make(*Bench) Check { return BuildNeeding(m.Feature) }
 type offline struct {
 	How    string        `yaml:"how" doc:"in which way the desktop is away; completes \"with the desktop …\""`
 	Budget time.Duration `yaml:"budget" doc:"how long the build may take"`
+	make   func(how string, budget time.Duration) Check
 }
 
-func (m *offline) Make(*Bench) Check { return Offline(m.How, m.Budget) }
+func (m *offline) Make(*Bench) Check { return m.make(m.How, m.Budget) }
 
 // Validate refuses a budget that nothing can keep to.
 func (m *offline) Validate() error {

@@ -22,7 +22,7 @@ func Schema(t reflect.Type, id, title string) map[string]any {
 }
 
 const (
-	durationPattern = `^[0-9.]+ *(ms|s|min|h|d)$`
+	durationPattern = `^-?[0-9.]+ *(ms|s|min|h|d)$`
 	sizePattern     = `^[0-9.]+ *([kKMG]i?)?B?$`
 )
 

@@ -17,8 +17,8 @@ import (
 	"offload-e2e/harness/scenario"
 )
 
-// besides is how many checks are made at the same time. They wait for machines most
-// of the time; more of them would only wait for each other.
+// besides is how many families of checks are made at the same time. They wait for
+// machines most of the time; more of them would only wait for each other.
 const besides = 4
 
 // undoPatience bounds the undoing of faults after the trial itself was cut short.
@@ -47,22 +47,28 @@ func StartPhase(s *scenario.Scenario) int {
 }
 
 // Try carries a scenario out on a lab that has the moments, and judges what was
-// found. It leaves no fault in force in the network; the machines are to be restored.
-func (r *Run) Try(ctx context.Context, s *scenario.Scenario, say func(string)) report.Outcome {
+// found, which it returns as well. It leaves no fault in force in the network; the
+// machines are to be restored.
+func (r *Run) Try(ctx context.Context, s *scenario.Scenario, say func(string)) (report.Outcome, []report.Finding) {
 	started := time.Now()
-	o := r.try(ctx, s, say)
+	o, findings := r.try(ctx, s, say)
+	if o.Result == report.NotKnown && ctx.Err() == nil {
+		// Machines are in the way sometimes; twice would be no accident.
+		say("once more: " + o.Detail)
+		o, findings = r.try(ctx, s, say)
+	}
 	o.Seconds = time.Since(started).Seconds()
 	for _, e := range s.When {
 		o.Faults = append(o.Faults, e.At.String()+": "+e.Fault.String())
 	}
-	return o
+	return o, findings
 }
 
-func (r *Run) try(ctx context.Context, s *scenario.Scenario, say func(string)) (o report.Outcome) {
-	failed := func(err error) report.Outcome {
+func (r *Run) try(ctx context.Context, s *scenario.Scenario, say func(string)) (o report.Outcome, findings []report.Finding) {
+	failed := func(err error) (report.Outcome, []report.Finding) {
 		o := s.Judge(nil)
 		o.Result, o.Detail = report.NotKnown, err.Error()
-		return o
+		return o, findings
 	}
 	// Both take seconds, and neither needs the other.
 	var broken *Run
@@ -77,7 +83,7 @@ func (r *Run) try(ctx context.Context, s *scenario.Scenario, say func(string)) (
 		return failed(err)
 	}
 	if evaluation != nil {
-		return r.unevaluated(s, evaluation, failed)
+		return r.unevaluated(s, evaluation)
 	}
 	defer broken.Discard()
 	t := &trial{Run: broken, s: s, say: say}
@@ -89,37 +95,39 @@ func (r *Run) try(ctx context.Context, s *scenario.Scenario, say func(string)) (
 			o.Result, o.Detail = report.NotKnown, joined(o.Detail, err.Error())
 		}
 	}()
-	findings, err := t.find(ctx)
-	if err != nil {
+	var err error
+	if findings, err = t.find(ctx); err != nil {
 		return failed(err)
 	}
 	o = s.Judge(findings)
 	o.NotMade = strings.Join(t.notes, "; ")
 	o.Undone = "restored"
 	if s.Undo == "hold again" && o.Good() {
-		t.holdAgain(ctx, &o)
+		findings = append(findings, t.holdAgain(ctx, &o)...)
 	}
-	return o
+	return o, findings
 }
 
 // unevaluated judges a configuration that does not evaluate, as the scenario has
 // made it.
-func (r *Run) unevaluated(s *scenario.Scenario, err error, failed func(error) report.Outcome) report.Outcome {
+func (r *Run) unevaluated(s *scenario.Scenario, err error) (report.Outcome, []report.Finding) {
 	var place *document.Problem
-	if errors.As(err, &place) {
-		o := failed(err)
-		o.Result = report.NotTried
-		return o
-	}
 	var evaluation *nixos.EvaluationError
 	var assertion *nixos.AssertionError
+	o := s.Judge(nil)
 	switch {
+	case errors.As(err, &place):
+		o.Result, o.Detail = report.NotTried, err.Error()
+		return o, nil
 	case errors.As(err, &evaluation):
-		return s.Judge([]report.Finding{check.NotEvaluated(evaluation.Role, err)})
+		findings := []report.Finding{check.NotEvaluated(evaluation.Role, err)}
+		return s.Judge(findings), findings
 	case errors.As(err, &assertion):
-		return s.Judge([]report.Finding{check.NotEvaluated(assertion.Role, err)})
+		findings := []report.Finding{check.NotEvaluated(assertion.Role, err)}
+		return s.Judge(findings), findings
 	}
-	return failed(err)
+	o.Result, o.Detail = report.NotKnown, err.Error()
+	return o, nil
 }
 
 // find brings the scenario about, and makes the checks.
@@ -136,12 +144,8 @@ func (t *trial) find(ctx context.Context) ([]report.Finding, error) {
 		return nil, err
 	}
 	t.line.Begin(ctx)
-	defer t.line.End() //nolint:errcheck // after the first call it says nothing
 	findings = append(findings, t.checks(ctx)...)
-	if err := t.line.End(); err != nil {
-		return nil, err
-	}
-	return findings, ctx.Err()
+	return findings, errors.Join(t.line.End(), ctx.Err())
 }
 
 // switchChanged switches the machines whose configuration the scenario has changed,
@@ -180,7 +184,11 @@ func (t *trial) checks(ctx context.Context) []report.Finding {
 	var findings []report.Finding
 	for _, c := range own {
 		t.say("checks: " + c.Title)
-		findings = append(findings, t.within(ctx, c))
+		budget := time.Duration(0)
+		if t.s.Then.Hold.Any() {
+			budget = t.budget(0)
+		}
+		findings = append(findings, t.untilHeld(ctx, []check.Check{c}, budget)...)
 	}
 	if len(t.s.Then.Hold.Checks) > 0 {
 		t.notes = append(t.notes, "only what must hold was checked while the fault was in force")
@@ -190,43 +198,80 @@ func (t *trial) checks(ctx context.Context) []report.Finding {
 		t.notes = append(t.notes, "the other checks were not made: "+gone)
 		return findings
 	}
+	if t.s.Then.Hold.All {
+		t.say("checks that all holds")
+		return append(findings, t.untilHeld(ctx, t.others(own), t.budget(0))...)
+	}
 	t.say("checks that nothing else broke")
-	return append(findings, t.others(ctx, own)...)
+	return append(findings, runAll(ctx, bench, t.others(own))...)
 }
 
-// others makes the proofs of the four phases that are not among own.
-func (t *trial) others(ctx context.Context, own []check.Check) []report.Finding {
-	bench := t.Bench()
-	proofs := slices.DeleteFunc(bench.Proofs(), func(c check.Check) bool {
+// others are the proofs of the four phases that are not among own.
+func (t *trial) others(own []check.Check) []check.Check {
+	return slices.DeleteFunc(t.Bench().Proofs(), func(c check.Check) bool {
 		return slices.ContainsFunc(own, func(o check.Check) bool { return o.Name == c.Name })
 	})
-	return runAll(ctx, bench, proofs)
 }
 
-// runAll makes checks, some at a time, and keeps their order.
+// budget is the scenario's, or else what is usual, stretched for slow machines.
+func (t *trial) budget(usual time.Duration) time.Duration {
+	if t.s.Then.Budget > 0 {
+		usual = t.s.Then.Budget
+	}
+	return time.Duration(float64(usual) * t.Slow)
+}
+
+// untilHeld makes checks, and those that break again until they hold or the budget
+// is used up. The last finding of each is returned.
+func (t *trial) untilHeld(ctx context.Context, checks []check.Check, budget time.Duration) []report.Finding {
+	deadline := time.Now().Add(budget)
+	bench := t.Bench()
+	findings := runAll(ctx, bench, checks)
+	for ctx.Err() == nil && time.Now().Before(deadline) {
+		var again []check.Check
+		var at []int
+		for i, f := range findings {
+			if f.Fails() {
+				again, at = append(again, checks[i]), append(at, i)
+			}
+		}
+		if len(again) == 0 {
+			break
+		}
+		for i, f := range runAll(ctx, bench, again) {
+			findings[at[i]] = f
+		}
+	}
+	return findings
+}
+
+// runAll makes checks and keeps their order: those of one family one after another,
+// as they look at the same thing, and some families at a time.
 func runAll(ctx context.Context, bench *check.Bench, checks []check.Check) []report.Finding {
 	findings := make([]report.Finding, len(checks))
+	var families []string
+	members := map[string][]int{}
+	for i, c := range checks {
+		family, _, _ := strings.Cut(c.Name, ".")
+		if members[family] == nil {
+			families = append(families, family)
+		}
+		members[family] = append(members[family], i)
+	}
+	// The longest first.
+	slices.SortStableFunc(families, func(a, b string) int { return len(members[b]) - len(members[a]) })
 	var g errgroup.Group
 	g.SetLimit(besides)
-	for i, c := range checks {
+	for _, family := range families {
 		g.Go(func() error {
-			findings[i] = bench.Run(ctx, c)
+			for _, i := range members[family] {
+				findings[i] = bench.Run(ctx, checks[i])
+			}
 			return nil
 		})
 	}
 	_ = g.Wait()
 	return findings
-}
-
-// within makes a check; one that must hold is made again within the budget.
-func (t *trial) within(ctx context.Context, c check.Check) report.Finding {
-	deadline := time.Now().Add(t.s.Then.Budget)
-	for {
-		f := t.Bench().Run(ctx, c)
-		if !f.Fails() || !t.s.Then.Hold.Any() || ctx.Err() != nil || time.Now().After(deadline) {
-			return f
-		}
-	}
 }
 
 // gone says which machine cannot be asked anything now, "" where both can.
@@ -244,46 +289,28 @@ func (t *trial) gone() string {
 }
 
 // holdAgain takes the faults back and proves that everything holds, within the
-// budget.
-func (t *trial) holdAgain(ctx context.Context, o *report.Outcome) {
+// budget. What did not at the end is returned.
+func (t *trial) holdAgain(ctx context.Context, o *report.Outcome) []report.Finding {
 	started := time.Now()
 	if err := t.line.TakeBack(ctx, false); err != nil {
 		o.Result, o.Detail = report.NotUndone, joined(o.Detail, err.Error())
-		return
+		return nil
 	}
-	budget := t.s.Then.Budget
-	if budget == 0 {
-		budget = DefaultBudget
-	}
-	budget = time.Duration(float64(budget) * t.Slow)
 	t.say("checks that all holds again")
-	bench := t.Bench()
-	broken := bench.Proofs()
-	for {
-		findings := runAll(ctx, bench, broken)
-		var again []check.Check
-		var failing []report.Finding
-		for i, f := range findings {
-			if f.Fails() {
-				again, failing = append(again, broken[i]), append(failing, f)
-			}
-		}
-		took := time.Since(started)
-		switch {
-		case ctx.Err() != nil:
-			o.Result, o.Detail = report.NotKnown, joined(o.Detail, context.Cause(ctx).Error())
-			return
-		case len(failing) == 0:
-			o.Undone = fmt.Sprintf("all held again after %.0f s", took.Seconds())
-			return
-		case took > budget:
-			o.Result, o.Undone = report.NotUndone, ""
-			o.Detail = joined(o.Detail, fmt.Sprintf("%.0f s after the faults were taken back, this does not hold:", took.Seconds()))
-			o.Detail = joined(o.Detail, reasons(failing)...)
-			return
-		}
-		broken = again
+	findings := t.untilHeld(ctx, t.Bench().Proofs(), t.budget(DefaultBudget))
+	failing := slices.DeleteFunc(findings, func(f report.Finding) bool { return !f.Fails() })
+	took := time.Since(started)
+	switch {
+	case ctx.Err() != nil:
+		o.Result, o.Detail = report.NotKnown, joined(o.Detail, context.Cause(ctx).Error())
+	case len(failing) > 0:
+		o.Result, o.Undone = report.NotUndone, ""
+		o.Detail = joined(o.Detail, fmt.Sprintf("%.0f s after the faults were taken back, this does not hold:", took.Seconds()))
+		o.Detail = joined(o.Detail, reasons(failing)...)
+	default:
+		o.Undone = fmt.Sprintf("all held again after %.0f s", took.Seconds())
 	}
+	return failing
 }
 
 // reasons are the words of findings that do not hold.
@@ -305,7 +332,7 @@ func joined(text string, lines ...string) string {
 
 // AsItIs restores the end of the phases and makes all checks on the configuration as
 // it is: nothing may be found.
-func (r *Run) AsItIs(ctx context.Context) report.Outcome {
+func (r *Run) AsItIs(ctx context.Context) (report.Outcome, []report.Finding) {
 	started := time.Now()
 	s := &scenario.Scenario{ID: "-", Title: "the configuration as it is", Then: scenario.Then{Hold: scenario.Hold{All: true}}}
 	err := r.Lab.Restore(ctx, moment(Phases))
@@ -319,5 +346,5 @@ func (r *Run) AsItIs(ctx context.Context) report.Outcome {
 		o.Result, o.Detail = report.NotKnown, err.Error()
 	}
 	o.Undone, o.Seconds = "restored", time.Since(started).Seconds()
-	return o
+	return o, findings
 }

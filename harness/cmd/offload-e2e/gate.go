@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -94,7 +96,7 @@ func (p *paths) gate(ctx context.Context, o gateOptions, scenarios []*scenario.S
 		return err
 	}
 	defer func() { _ = l.close(ctx) }()
-	err = tryAll(ctx, l.run, o, m, scenarios, progress)
+	err = tryAll(ctx, l.run, o, dir, m, scenarios, progress)
 	progress.Close()
 	if err == nil || len(m.Scenarios) > 0 {
 		err = errors.Join(err, conclude(out, dir, m))
@@ -119,7 +121,7 @@ func saveGate(dir string, recorder *report.Recorder, layout report.Layout, id st
 }
 
 // tryAll walks to the moments the scenarios begin at, and tries them one by one.
-func tryAll(ctx context.Context, r *e2e.Run, o gateOptions, m *report.Matrix, scenarios []*scenario.Scenario, progress *report.Progress) error {
+func tryAll(ctx context.Context, r *e2e.Run, o gateOptions, dir string, m *report.Matrix, scenarios []*scenario.Scenario, progress *report.Progress) error {
 	phases := map[int]bool{e2e.Phases: true}
 	for _, s := range scenarios {
 		phases[e2e.StartPhase(s)] = true
@@ -133,20 +135,50 @@ func tryAll(ctx context.Context, r *e2e.Run, o gateOptions, m *report.Matrix, sc
 	if o.verbose {
 		say = func(text string) { progress.Note("          " + text) }
 	}
-	m.Scenarios = append(m.Scenarios, shown(progress, "-", "the configuration as it is: all must hold", func() report.Outcome { return r.AsItIs(ctx) }))
-	for _, s := range scenarios {
+	try := func(id, title string, do func() (report.Outcome, []report.Finding)) error {
+		o, findings := shown(progress, id, title, do)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		m.Scenarios = append(m.Scenarios, shown(progress, s.ID, s.Title, func() report.Outcome { return r.Try(ctx, s, say) }))
+		m.Scenarios = append(m.Scenarios, o)
+		return keepFindings(dir, o, findings)
 	}
-	return ctx.Err()
+	if err := try("-", "the configuration as it is: all must hold", func() (report.Outcome, []report.Finding) { return r.AsItIs(ctx) }); err != nil {
+		return err
+	}
+	for _, s := range scenarios {
+		if err := try(s.ID, s.Title, func() (report.Outcome, []report.Finding) { return r.Try(ctx, s, say) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keepFindings keeps what a scenario's checks found, with their evidence, beside the
+// matrix.
+func keepFindings(dir string, o report.Outcome, findings []report.Finding) error {
+	dir = filepath.Join(dir, "scenarios")
+	text, err := json.MarshalIndent(findings, "", "  ")
+	if err == nil {
+		err = os.MkdirAll(dir, 0o755)
+	}
+	if err == nil {
+		name := o.ID
+		if name == "-" {
+			name = "as-it-is"
+		}
+		err = os.WriteFile(filepath.Join(dir, name+".json"), append(text, '\n'), 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("keep a scenario's findings: %w", err)
+	}
+	return nil
 }
 
 // shown tries a scenario and shows what became of it.
-func shown(progress *report.Progress, id, title string, try func() report.Outcome) report.Outcome {
+func shown(progress *report.Progress, id, title string, try func() (report.Outcome, []report.Finding)) (report.Outcome, []report.Finding) {
 	step := progress.Start(id + "  " + title)
-	o := try()
+	o, findings := try()
 	state := report.Broken
 	switch {
 	case o.Good():
@@ -157,7 +189,7 @@ func shown(progress *report.Progress, id, title string, try func() report.Outcom
 		state = report.Errored
 	}
 	step.End(state, strings.TrimSuffix(o.Result+": "+strings.Join(o.Found, ", "), ": "))
-	return o
+	return o, findings
 }
 
 // conclude writes scenarios.json and the matrix. Its error is the exit status: 1
