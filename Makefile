@@ -9,6 +9,7 @@ LABELS   ?=# run only specs with these labels, e.g. 'phase2 || fallback'
 REPORT   ?=# folder for the report (default reports/<run>)
 SCENARIOS ?=# scenarios of the gate: a folder, or files by glob
 N        ?=# how often soak runs (default 20)
+SHARD    ?=# one part of so many, e.g. 2/8; `report merge` joins them
 KEEP     ?=# leave the machines up: never, failure, always
 
 export GOTOOLCHAIN ?= auto
@@ -41,11 +42,11 @@ build: ## build the command and the guests' programs
 
 e2e: build ## boot desktop and laptop, test CONFIG on them, report
 	@$(E2E) setup
-	@$(E2E) run $(call flag,CONFIG,config) $(call flag,PROVIDER,provider) $(call flag,GUEST,guest) $(call flag,KEYS,keys) $(call flag,LABELS,labels) $(call flag,REPORT,report) $(call flag,KEEP,keep)
+	@$(E2E) run $(call flag,CONFIG,config) $(call flag,PROVIDER,provider) $(call flag,GUEST,guest) $(call flag,KEYS,keys) $(call flag,LABELS,labels) $(call flag,REPORT,report) $(call flag,SHARD,shard) $(call flag,KEEP,keep)
 
 gate: build ## break CONFIG in every way of fixtures/scenarios: is each named?
 	@$(E2E) setup
-	@$(E2E) gate $(call flag,CONFIG,config) $(call flag,KEYS,keys) $(call flag,SCENARIOS,scenarios) $(call flag,REPORT,report)
+	@$(E2E) gate $(call flag,CONFIG,config) $(call flag,KEYS,keys) $(call flag,SCENARIOS,scenarios) $(call flag,REPORT,report) $(call flag,SHARD,shard)
 
 soak: build ## run N times: how often does something break, and why?
 	@$(E2E) setup

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"offload-e2e/harness/guest"
+	"offload-e2e/harness/known"
 	"offload-e2e/harness/lab"
 	"offload-e2e/harness/nixos"
 	"offload-e2e/harness/provider"
@@ -25,6 +26,8 @@ type Options struct {
 	// Config is the repository under test, Name how the user wrote it.
 	Config, ConfigName string
 	Exchange           bool
+	// Known are defects on record; nil is none.
+	Known *known.List
 	// Provider runs the machines.
 	Provider string
 	// Guest is the kind of guest: embedded, nixos, or auto. Prepared names a file with
@@ -45,7 +48,7 @@ type Options struct {
 // Open gets the guest image, evaluates the configuration, and brings the lab up.
 // A configuration that does not evaluate is found before anything boots.
 func Open(ctx context.Context, o Options) (*Run, error) {
-	r := &Run{Recorder: o.Recorder, Progress: o.Progress, Exchange: o.Exchange, Slow: 1,
+	r := &Run{Recorder: o.Recorder, Progress: o.Progress, Exchange: o.Exchange, Slow: 1, known: o.Known, provider: o.Provider,
 		Configurations: map[nixos.Role]*nixos.Configuration{}}
 	var err error
 	if r.Repository, err = nixos.OpenRepository(o.Config, lab.DesktopAddr.String()); err != nil {

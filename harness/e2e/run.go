@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"offload-e2e/harness/check"
+	"offload-e2e/harness/known"
 	"offload-e2e/harness/lab"
 	"offload-e2e/harness/machine"
 	"offload-e2e/harness/nixos"
@@ -42,6 +43,9 @@ type Run struct {
 	// Slow stretches deadlines: 1 with KVM, more without.
 	Slow float64
 
+	// known are the defects on record of what provider runs.
+	known    *known.List
+	provider string
 	// quiet runs show nothing of their checks.
 	quiet bool
 	// temporary is the folder of a broken configuration's copy.
@@ -91,7 +95,7 @@ func (r *Run) Check(ctx context.Context, c check.Check) report.Finding {
 	if !r.quiet {
 		step = r.Progress.Start(c.Title)
 	}
-	f := r.Bench().Run(ctx, c)
+	f := r.known.Judge(r.Bench().Run(ctx, c), r.provider, time.Now())
 	r.Recorder.AddFinding(f)
 	if step != nil {
 		words := f.Reason

@@ -35,7 +35,17 @@ func (h HTML) Write(w io.Writer, r *Report) error {
 	}
 	page, err := template.New("page").Funcs(template.FuncMap{
 		"seconds": seconds, "visible": visible, "oneLine": oneLine, "bytes": byteSize, "join": strings.Join, "plural": plural,
-		"percent": func(share float64) string { return fmt.Sprintf("%.0f %%", 100*share) },
+		// A place in the configuration, as one finds it there.
+		"place": func(source string) string {
+			file, line, ok := Place(source, r.Run.Config)
+			switch {
+			case !ok:
+				return oneLine(source)
+			case line > 0:
+				return fmt.Sprintf("%s:%d", oneLine(file), line)
+			}
+			return oneLine(file)
+		},
 	}).ParseFS(pageFiles, "page/*.tmpl")
 	if err != nil {
 		return fmt.Errorf("parse the page: %w", err)

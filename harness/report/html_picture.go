@@ -34,19 +34,19 @@ type linkKind struct {
 	name     string
 	families []string
 	checks   []string // besides, by full name
-	// proof is the family whose claim is the link's whole use: without it nothing
-	// that holds makes the link proved.
+	// proof is the claim that is the link's whole use, by the beginning of its name:
+	// nothing else that holds makes the link proved.
 	proof string
 }
 
 var linkKinds = []linkKind{
-	{"SSH 22, builds", []string{"SR", "RB"}, []string{"PT.ssh"}, "RB"},
-	{"HTTP 5000, cache", []string{"CH"}, []string{"PT.cache"}, "CH"},
-	{"NFS 2049, store", []string{"NF"}, []string{"PT.nfs", "PT.rpcbind"}, "NF"},
+	{"SSH 22, builds", []string{"SR", "RB"}, []string{"PT.ssh"}, "RB.build"},
+	{"HTTP 5000, cache", []string{"CH"}, []string{"PT.cache"}, "CH.hit"},
+	{"NFS 2049, store", []string{"NF"}, []string{"PT.nfs", "PT.rpcbind"}, "NF.mount"},
 }
 
 // internetLink is proved by what is fetched from the internet's cache.
-var internetLink = linkKind{"HTTPS 443, internet's cache", nil, []string{"CH.internet"}, "CH"}
+var internetLink = linkKind{"HTTPS 443, internet's cache", nil, []string{"CH.internet"}, "CH.internet"}
 
 // The usual addresses, for a report that names none.
 var usualMachines = map[string]string{"desktop": "192.168.15.7", "laptop": "192.168.15.9"}
@@ -93,7 +93,7 @@ func linkState(kind linkKind, client string, all []findingView) linkView {
 			continue
 		}
 		rank := slices.Index([]State{Holds, Warns, State(Known), Errored, Broken}, State(f.Word))
-		if rank <= 0 && f.Family != kind.proof || rank <= worst {
+		if rank <= 0 && !strings.HasPrefix(f.Check, kind.proof) || rank <= worst {
 			continue // an open port is not yet a link in use
 		}
 		worst = rank

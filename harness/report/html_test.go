@@ -95,8 +95,8 @@ func TestPictureShowsWhatWasProved(t *testing.T) {
 	}{
 		"nothing looked at":                  {nil, "not proved, not proved, not proved"},
 		"open ports alone prove no use":      {[]Finding{holds("PT.ssh", "laptop"), holds("PT.cache", "laptop"), holds("SR.login", "laptop")}, "not proved, not proved, not proved"},
-		"what is used is proved":             {[]Finding{holds("RB.nonce", "laptop"), holds("CH.hit", "laptop"), holds("NF.mount", "laptop")}, "holds, holds, holds"},
-		"a broken check outweighs":           {[]Finding{holds("RB.nonce", "laptop"), broken(holds("PT.ssh", "laptop"), Product)}, "broken, not proved, not proved"},
+		"what is used is proved":             {[]Finding{holds("RB.build", "laptop"), holds("CH.hit", "laptop"), holds("NF.mount", "laptop")}, "holds, holds, holds"},
+		"a broken check outweighs":           {[]Finding{holds("RB.build", "laptop"), broken(holds("PT.ssh", "laptop"), Product)}, "broken, not proved, not proved"},
 		"known defects are told apart":       {[]Finding{broken(holds("CH.hit", "laptop"), Known)}, "not proved, known, not proved"},
 		"another laptop's is not this one's": {[]Finding{broken(holds("CH.hit", "laptop2"), Product)}, "not proved, not proved, not proved"},
 	} {

@@ -31,7 +31,8 @@ func Merge(dir string, parts []string) (*Report, error) {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(reports[a].Run.Shard, reports[b].Run.Shard) })
-	merged := &Report{Run: reports[order[0]].Run}
+	first := max(0, slices.IndexFunc(order, func(i int) bool { return reports[i].Run.Inputs != "" }))
+	merged := &Report{Run: reports[order[first]].Run}
 	merged.Run.ID, merged.Run.Shard, merged.Run.Command = filepath.Base(dir), "", commandOfAll(reports)
 	for n, i := range order {
 		r, name := reports[i], fmt.Sprintf("part-%d", n+1)
@@ -80,7 +81,9 @@ func belongTogether(parts []string, reports []*Report) error {
 	if len(reports) == 0 {
 		return errors.New("merge: no reports: name the folders of the parts")
 	}
-	first := reports[0].Run
+	// A part that had nothing to do says nothing of what it would have run on.
+	at := max(0, slices.IndexFunc(reports, func(r *Report) bool { return r.Run.Inputs != "" }))
+	first := reports[at].Run
 	var errs []error
 	seen := map[string]string{}
 	total := ""
@@ -88,8 +91,8 @@ func belongTogether(parts []string, reports []*Report) error {
 		for _, c := range []struct{ what, a, b string }{
 			{"configuration", first.Inputs, r.Run.Inputs}, {"harness", first.Harness, r.Run.Harness}, {"guest image", first.Guest.Image, r.Run.Guest.Image}, {"KEYS", first.Keys, r.Run.Keys},
 		} {
-			if c.a != c.b {
-				errs = append(errs, fmt.Errorf("merge: %s and %s differ in their %s (%q, %q): they are no parts of one run", parts[0], parts[i], c.what, c.a, c.b))
+			if c.a != c.b && c.b != "" {
+				errs = append(errs, fmt.Errorf("merge: %s and %s differ in their %s (%q, %q): they are no parts of one run", parts[at], parts[i], c.what, c.a, c.b))
 			}
 		}
 		if other, twice := seen[r.Run.Shard]; twice && r.Run.Shard != "" {

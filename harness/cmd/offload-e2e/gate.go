@@ -44,11 +44,15 @@ it survive? An edit of a text that it does not have is skipped.`,
 			if err != nil {
 				return err
 			}
+			if scenarios, err = p.scenariosOfPart(o.part, scenarios); err != nil {
+				return err
+			}
 			return p.gate(c.Context(), o, scenarios, nil, c.OutOrStdout())
 		},
 	}
 	addGateFlags(c, p, &o)
 	c.Flags().StringVar(&where, "scenarios", p.scenarios(), "a folder of scenarios, or files by glob")
+	c.Flags().Var(&o.part, "shard", "try one part of so many, as 2/8: scenarios are dealt out by how long they took; report merge joins the parts")
 	return c
 }
 
@@ -88,7 +92,7 @@ func (p *paths) gate(ctx context.Context, o gateOptions, scenarios []*scenario.S
 	if err != nil {
 		return fmt.Errorf("make the report's folder: %w", err)
 	}
-	recorder := report.NewRecorder(report.Run{ID: m.Run, Config: o.config, Keys: o.keys, Provider: o.chosen(), Harness: version(), Command: "make gate"})
+	recorder := report.NewRecorder(report.Run{ID: m.Run, Config: o.config, Keys: o.keys, Provider: o.chosen(), Harness: version(), Command: "make gate", Shard: o.part.String()})
 	progress := report.NewProgress(out, report.LookOf(out, os.Getenv))
 	defer progress.Close()
 	l, err := p.openLab(ctx, o.runOptions, "gate", held.dir, dir, recorder, progress)

@@ -17,11 +17,16 @@ import (
 	"offload-e2e/harness/e2e"
 	"offload-e2e/harness/lab"
 	"offload-e2e/harness/report"
+	"offload-e2e/harness/shard"
 )
 
 // runOptions are the flags of `run`, which `make e2e` sets from its variables.
 type runOptions struct {
 	config, provider, guest, keys, labels, report, keep string
+	// known is the list of defects on record; empty for the configuration's own.
+	known string
+	// part is which part of the run this is.
+	part shard.Part
 	// supervisor is a descriptor, where this process is a worker: worker.go.
 	supervisor int
 }
@@ -29,7 +34,7 @@ type runOptions struct {
 // args are the options for a worker.
 func (o runOptions) args() []string {
 	return []string{"run", "--config=" + o.config, "--provider=" + o.provider, "--guest=" + o.guest, "--keys=" + o.keys,
-		"--labels=" + o.labels, "--report=" + o.report, "--keep=" + o.keep}
+		"--labels=" + o.labels, "--report=" + o.report, "--keep=" + o.keep, "--known=" + o.known, "--shard=" + o.part.String()}
 }
 
 // choice checks a flag that takes one of a few words.
@@ -99,6 +104,8 @@ takes the desktop away in every way. The verdict is its exit status.`,
 	f.StringVar(&o.keys, "keys", "exchange", "exchange: the laptop is told the desktop's new cache key; config: only keys in the configuration count")
 	f.StringVar(&o.labels, "labels", "", "which parts to run, as a Ginkgo label filter: phase1 || phase2, !fallback")
 	f.StringVar(&o.report, "report", p.reports(), "the folder of reports")
+	addKnownFlag(c, &o.known)
+	f.Var(&o.part, "shard", "run one part of so many, as 2/8: suites are dealt out by how long they took; report merge joins the parts")
 	f.StringVar(&o.keep, "keep", "never", "leave the machines up afterwards, to be entered with ssh and ended with down: never, failure, always")
 	addSupervisorFlag(c, &o.supervisor)
 	return c
@@ -128,7 +135,7 @@ func (p *paths) run(ctx context.Context, o runOptions, s *supervisor, out io.Wri
 	}
 	defer release()
 	recorder := report.NewRecorder(report.Run{ID: id, Config: o.config, Keys: o.keys, Provider: o.chosen(),
-		Command: o.again(p), Harness: version()})
+		Command: o.again(p), Harness: version(), Shard: o.part.String()})
 	look := report.LookOf(out, os.Getenv)
 	progress := report.NewProgress(out, look)
 	open, counts, runErr := p.walk(ctx, o, held.dir, dir, recorder, progress)
@@ -159,11 +166,22 @@ func (p *paths) run(ctx context.Context, o runOptions, s *supervisor, out io.Wri
 // walk opens the run and runs the suites on it. The lab is gone when it returns,
 // or is returned where it is to stay up.
 func (p *paths) walk(ctx context.Context, o runOptions, state, dir string, recorder *report.Recorder, progress *report.Progress) (*openLab, counts, error) {
+	labels, err := p.labelsOfPart(o)
+	if err != nil || labels == nothing {
+		return nil, counts{}, err
+	}
 	l, err := p.openLab(ctx, o, "run", state, dir, recorder, progress)
 	if err != nil {
 		return nil, counts{}, err
 	}
-	c, err := runSuites(ctx, l.run, o.labels, filepath.Join(dir, "ginkgo.log"))
+	c := counts{}
+	if beginsLater(labels) {
+		progress.Heading("To the end of the four phases")
+		err = l.run.WalkPhases(ctx, 0, e2e.Phases)
+	}
+	if err == nil {
+		c, err = runSuites(ctx, l.run, labels, filepath.Join(dir, "ginkgo.log"))
+	}
 	if ctx.Err() != nil || !o.keeps(err, recorder.Report().Verdict) {
 		return nil, c, errors.Join(err, l.close(ctx))
 	}
@@ -193,7 +211,7 @@ func (o runOptions) again(p *paths) string {
 		command += " CONFIG=" + o.config
 	}
 	for _, v := range []struct{ name, value, usual string }{
-		{"KEYS", o.keys, "exchange"}, {"LABELS", o.labels, ""}, {"GUEST", o.guest, "auto"}, {"PROVIDER", o.provider, "auto"},
+		{"KEYS", o.keys, "exchange"}, {"LABELS", o.labels, ""}, {"GUEST", o.guest, "auto"}, {"PROVIDER", o.provider, "auto"}, {"SHARD", o.part.String(), ""},
 	} {
 		if v.value != v.usual {
 			command += fmt.Sprintf(" %s='%s'", v.name, v.value)

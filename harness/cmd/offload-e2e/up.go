@@ -104,7 +104,12 @@ func (p *paths) openLab(ctx context.Context, o runOptions, verb, state, dir stri
 	if err := p.fit(ctx, p.preflight(), dir); err != nil {
 		return nil, err
 	}
-	r, err := e2e.Open(ctx, p.openOptions(o, state, dir, recorder, progress))
+	options := p.openOptions(o, state, dir, recorder, progress)
+	var err error
+	if options.Known, err = loadKnown(o); err != nil {
+		return nil, err
+	}
+	r, err := e2e.Open(ctx, options)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ func verbs(p *paths) []*cobra.Command {
 		newGateCommand(p),
 		newExplainCommand(),
 		newScenarioCommand(p),
+		newShardsCommand(p),
 		newSoakCommand(p),
 		newIdentityCommand(),
 		newCountTestsCommand(),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,6 +24,9 @@ type Way struct {
 	Take func(ctx context.Context, s Suite) (back func(context.Context) error, err error)
 	Away []check.PortState
 }
+
+// Label selects the specs of a way.
+func (w Way) Label() string { return strings.ReplaceAll(w.Name, " ", "-") }
 
 // The ways of being away.
 var (
