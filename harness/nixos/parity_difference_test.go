@@ -50,6 +50,9 @@ func (p parity) difference(host object) object {
 	for _, field := range parityFields {
 		before, had := p.empty[field]
 		after, has := host[field]
+		if field == "users" {
+			before = p.usersBefore(before, after)
+		}
 		before, after = p.neutral(before), p.neutral(after)
 		switch {
 		case !has && !had:
@@ -77,6 +80,21 @@ func (p parity) difference(host object) object {
 		delete(d, "activationOrder")
 	}
 	return d
+}
+
+// usersBefore are the empty host's users, with those of NixOS's own that the case
+// speaks of.
+func (p parity) usersBefore(before, after any) object {
+	users, _ := before.(object)
+	users = clone(users)
+	own, _ := after.(object)
+	system, _ := p.empty["usersOfSystem"].(object)
+	for name, user := range system {
+		if _, spoken := own[name]; spoken {
+			users[name] = user
+		}
+	}
+	return users
 }
 
 // firewall lists are whole, and NixOS's own block of commands is cut out.

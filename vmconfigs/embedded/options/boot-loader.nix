@@ -131,7 +131,6 @@ in
     };
 
     plymouth.enable = bool false;
-    binfmt.emulatedSystems = option (types.listOf types.str) [ ];
     growPartition = bool false;
     resumeDevice = option types.str "";
     hardwareScan = bool true;
@@ -147,8 +146,6 @@ in
       extraPools = option (types.listOf types.str) [ ];
     };
     swraid.enable = bool false;
-    readOnlyNixStore = bool true;
-    bootspec.enable = bool true;
     extraSystemdUnitPaths = option (types.listOf types.str) [ ];
   };
 

@@ -13,6 +13,8 @@ let
     inherit type default;
     description = "Accepted; it has no effect on a guest.";
   };
+  removed = path: lib.mkRemovedOptionModule (lib.splitString "." path);
+  renamed = from: to: lib.mkRenamedOptionModule (lib.splitString "." from) (lib.splitString "." to);
 in
 {
   options = {
@@ -36,7 +38,6 @@ in
     documentation = {
       enable = bool true;
       man.enable = bool true;
-      man.generateCaches = bool false;
       info.enable = bool true;
       doc.enable = bool true;
       dev.enable = bool false;
@@ -45,8 +46,15 @@ in
     };
     zramSwap = {
       enable = bool false;
-      algorithm = option types.str "zstd";
-      memoryPercent = option types.int 50;
+      algorithm = option (types.either (types.enum [
+        "842"
+        "lzo"
+        "lzo-rle"
+        "lz4"
+        "lz4hc"
+        "zstd"
+      ]) types.str) "zstd";
+      memoryPercent = option types.ints.positive 50;
       memoryMax = option (types.nullOr types.int) null;
       priority = option types.int 5;
       swapDevices = option types.int 1;
@@ -64,6 +72,11 @@ in
   };
 
   imports = [
+    (renamed "documentation.man.generateCaches" "documentation.man.cache.enable")
+    (removed "boot.readOnlyNixStore" "Please use the `boot.nixStoreMountOpts' option to define mount options for the Nix store, including 'ro'")
+    (removed "boot.bootspec.enable" ''
+      Bootspec is now always generated and can no longer be disabled.
+    '')
     (lib.mkRenamedOptionModule [ "hardware" "opengl" "enable" ] [ "hardware" "graphics" "enable" ])
   ];
 }

@@ -28,6 +28,8 @@ in
       sudoers = sources;
       hosts = sources;
       services = sources;
+      subuid = sources;
+      subgid = sources;
     };
   };
 

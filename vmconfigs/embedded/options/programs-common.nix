@@ -20,11 +20,9 @@ let
     htop = "htop";
     iftop = "iftop";
     iotop = "iotop";
-    mosh = "mosh";
     mtr = "mtr";
     screen = "screen";
     tcpdump = "tcpdump";
-    tmux = "tmux";
     traceroute = "traceroute";
     wireshark = "tshark";
     zsh = "zsh";
@@ -71,15 +69,6 @@ in
         syntaxHighlighting.enable = lib.mkEnableOption "colours";
         ohMyZsh.enable = lib.mkEnableOption "oh-my-zsh";
       };
-      tmux = {
-        enable = lib.mkEnableOption "tmux";
-        package = lib.mkPackageOption pkgs "tmux" { };
-        extraConfig = mkOption {
-          type = types.lines;
-          default = "";
-          description = "Lines of /etc/tmux.conf.";
-        };
-      };
       gnupg.agent.enable = lib.mkEnableOption "gpg-agent";
       gnupg.agent.enableSSHSupport = lib.mkEnableOption "gpg-agent as ssh-agent";
       gnupg.package = lib.mkPackageOption pkgs "gnupg" { };
@@ -94,9 +83,6 @@ in
     ) known
     ++ [
       (lib.mkIf cfg.gnupg.agent.enable { environment.systemPackages = [ cfg.gnupg.package ]; })
-      (lib.mkIf (cfg.tmux.enable && cfg.tmux.extraConfig != "") {
-        environment.etc."tmux.conf".text = cfg.tmux.extraConfig;
-      })
       (lib.mkIf cfg.zsh.enable {
         environment.shells = [
           "/run/current-system/sw/bin/zsh"

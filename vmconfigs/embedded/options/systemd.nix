@@ -79,6 +79,26 @@ let
         map (u: link "${u}.wants") unit.wantedBy ++ map (u: link "${u}.requires") unit.requiredBy
       )
   ) cfg.user.units;
+
+  watchdog =
+    old: new:
+    lib.mkRenamedOptionModule [ "systemd" "watchdog" old ] [ "systemd" "settings" "Manager" new ];
+  removed = name: lib.mkRemovedOptionModule ([ "systemd" ] ++ lib.splitString "." name);
+  userTmpfiles =
+    suffix: rules:
+    pkgs.writeTextFile {
+      name = "nixos-user-tmpfiles.d${suffix}";
+      destination = "/etc/xdg/user-tmpfiles.d/00-nixos${suffix}.conf";
+      text = ''
+        # This file is created automatically and should not be modified.
+        # Please change the options ‘systemd.user.tmpfiles’ instead.
+        ${lib.concatStringsSep "\n" rules}
+      '';
+    };
+  watched = wanted: lib.mkIf (cfg.oomd.enable && wanted) {
+    ManagedOOMMemoryPressure = "kill";
+    ManagedOOMMemoryPressureLimit = lib.mkDefault "80%";
+  };
 in
 {
   options.systemd = {
@@ -120,35 +140,55 @@ in
       targets = kind unitTypes.targets { } "Targets of users.";
       paths = kind unitTypes.paths { } "Paths of users.";
       slices = kind unitTypes.slices { } "Slices of users.";
-      extraConfig = kind types.lines "" "Lines of user.conf.";
+      settings.Manager = kind (types.submodule {
+        freeformType = types.attrsOf unitOptions.unitOption;
+      }) { } "Settings of users' managers, systemd-user.conf(5).";
+      generators = kind (types.attrsOf types.path) { } "Generators of users' units, systemd.generator(5).";
+      tmpfiles.enable = kind types.bool true "Whether users' files are made and cleaned.";
       tmpfiles.rules = kind (types.listOf types.str) [ ] "Rules for users' files.";
+      tmpfiles.users = kind (types.attrsOf (
+        types.submodule {
+          options.rules = kind (types.listOf types.str) [ ] "Rules for this user's files.";
+        }
+      )) { } "Rules for the files of one user.";
     };
     sysusers.enable = lib.mkEnableOption "systemd-sysusers";
     oomd.enable = kind types.bool true "Whether systemd-oomd runs.";
+    oomd.enableRootSlice = kind types.bool false "Whether it watches all.";
+    oomd.enableSystemSlice = kind types.bool false "Whether it watches the system's units.";
+    oomd.enableUserSlices = kind types.bool false "Whether it watches users' units.";
+    oomd.settings.OOM = kind (types.submodule {
+      freeformType = types.attrsOf unitOptions.unitOption;
+    }) { } "Settings of systemd-oomd, oomd.conf(5).";
     coredump.enable = kind types.bool true "Whether core dumps are kept.";
+    coredump.settings.Coredump = kind (types.submodule {
+      freeformType = types.attrsOf unitOptions.unitOption;
+    }) { } "Settings of systemd-coredump, coredump.conf(5).";
     enableEmergencyMode = kind types.bool true "Whether a failed boot gives a shell.";
-    enableCgroupAccounting = kind types.bool true "Whether control groups are accounted for.";
-    enableUnifiedCgroupHierarchy = kind types.bool true "Whether control groups are unified.";
   };
 
   imports = [
-    (lib.mkRenamedOptionModule
-      [ "systemd" "watchdog" "runtimeTime" ]
-      [ "systemd" "settings" "Manager" "RuntimeWatchdogSec" ]
-    )
-    (lib.mkRenamedOptionModule
-      [ "systemd" "watchdog" "rebootTime" ]
-      [ "systemd" "settings" "Manager" "RebootWatchdogSec" ]
-    )
-    (lib.mkRemovedOptionModule [
-      "systemd"
-      "extraConfig"
-    ] "Use systemd.settings.Manager instead.")
-    (lib.mkRemovedOptionModule [
-      "systemd"
-      "sleep"
-      "extraConfig"
-    ] "Use systemd.sleep.settings.Sleep instead.")
+    (lib.mkRenamedOptionModule [ "boot" "systemd" "sockets" ] [ "systemd" "sockets" ])
+    (lib.mkRenamedOptionModule [ "boot" "systemd" "targets" ] [ "systemd" "targets" ])
+    (lib.mkRenamedOptionModule [ "boot" "systemd" "services" ] [ "systemd" "services" ])
+    (lib.mkRenamedOptionModule [ "jobs" ] [ "systemd" "services" ])
+    (watchdog "device" "WatchdogDevice")
+    (watchdog "runtimeTime" "RuntimeWatchdogSec")
+    (watchdog "rebootTime" "RebootWatchdogSec")
+    (watchdog "kexecTime" "KExecWatchdogSec")
+    (removed "generator-packages" "Use systemd.packages instead.")
+    (removed "enableUnifiedCgroupHierarchy" ''
+      In 256 support for cgroup v1 ('legacy' and 'hybrid' hierarchies) is now considered obsolete and systemd by default will refuse to boot under it.
+      To forcibly reenable cgroup v1 support, you can set boot.kernelParams = [ "systemd.unified_cgroup_hierarchy=0" "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1" ].
+      NixOS does not officially support this configuration and might cause your system to be unbootable in future versions. You are on your own.
+    '')
+    (removed "enableCgroupAccounting" "To disable cgroup accounting, disable systemd.settings.Manager.*Accounting directly.")
+    (removed "extraConfig" "Use systemd.settings.Manager instead.")
+    (removed "sleep.extraConfig" "Use systemd.sleep.settings.Sleep instead.")
+    (removed "user.extraConfig" "Use systemd.user.settings.Manager instead.")
+    (removed "coredump.extraConfig" "Use systemd.coredump.settings.Coredump instead.")
+    (lib.mkRenamedOptionModule [ "systemd" "oomd" "enableUserServices" ] [ "systemd" "oomd" "enableUserSlices" ])
+    (lib.mkRenamedOptionModule [ "systemd" "oomd" "extraConfig" ] [ "systemd" "oomd" "settings" "OOM" ])
   ];
 
   config = {
@@ -211,14 +251,36 @@ in
       DefaultIPAccounting = lib.mkDefault true;
     };
 
-    environment.systemPackages = [ cfg.package ];
+    environment.systemPackages = [
+      cfg.package
+    ]
+    ++ lib.optional (cfg.user.tmpfiles.rules != [ ]) (userTmpfiles "" cfg.user.tmpfiles.rules);
+    users.users = lib.mapAttrs (name: u: {
+      packages = lib.optional (u.rules != [ ]) (userTmpfiles "-${name}" u.rules);
+    }) cfg.user.tmpfiles.users;
     environment.variables.SYSTEMD_XKB_DIRECTORY = "/etc/X11/xkb";
     environment.etc = userFiles // {
       "systemd/system.conf".text = unitLib.settingsToSections cfg.settings;
       "systemd/sleep.conf".text = unitLib.settingsToSections cfg.sleep.settings;
+      "systemd/user.conf".text = unitLib.settingsToSections cfg.user.settings;
+    }
+    // lib.optionalAttrs cfg.oomd.enable {
+      "systemd/oomd.conf".text = unitLib.settingsToSections cfg.oomd.settings;
+    }
+    // lib.optionalAttrs cfg.coredump.enable {
+      "systemd/coredump.conf".text = unitLib.settingsToSections cfg.coredump.settings;
     };
 
-    boot.kernel.sysctl."kernel.pid_max" = lib.mkDefault 4194304;
+    systemd.slices = lib.mkIf (cfg.oomd.enableRootSlice || cfg.oomd.enableSystemSlice || cfg.oomd.enableUserSlices) {
+      "-".sliceConfig = watched cfg.oomd.enableRootSlice;
+      system.sliceConfig = watched cfg.oomd.enableSystemSlice;
+      user.sliceConfig = watched cfg.oomd.enableUserSlices;
+    };
+
+    boot.kernel.sysctl = {
+      "kernel.pid_max" = lib.mkDefault 4194304;
+      "kernel.core_pattern" = lib.mkIf (!cfg.coredump.enable) (lib.mkDefault "core");
+    };
 
     system.build.units = cfg.units;
   };

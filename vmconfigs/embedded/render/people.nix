@@ -57,16 +57,16 @@ let
     }
     // perhaps user
     // lib.optionalAttrs (user.name != key) { inherit (user) name; };
+
+  enabled = lib.filterAttrs (_: user: user.enable) config.users.users;
+  isOwn = name: _: name == "root" || lib.elem name ownUsers;
 in
 {
   inherit (config.users) mutableUsers;
 
-  # Users that modules of this evaluator alone define are Debian's as well.
-  users = lib.mapAttrs describe (
-    lib.filterAttrs (
-      name: user: user.enable && (name == "root" || lib.elem name ownUsers)
-    ) config.users.users
-  );
+  users = lib.mapAttrs describe (lib.filterAttrs isOwn enabled);
+  # Users that modules of this evaluator alone define: Debian has them as well.
+  usersOfSystem = lib.mapAttrs describe (lib.filterAttrs (name: user: !isOwn name user) enabled);
 
   # `implied`: only this evaluator speaks of the group, with NixOS's number.
   groups = lib.mapAttrs (
