@@ -107,19 +107,17 @@ func lastingCases() []broken {
 	}
 	desktop, laptop := func(w *world) *fake { return w.desktop }, func(w *world) *fake { return w.laptop }
 	const accepted = "building '/nix/store/x.drv' on 'ssh-ng://nix-builder@192.168.15.7'...\n"
-	const upload = accepted + "waiting for the upload lock to 'ssh-ng://nix-builder@192.168.15.7'...\n"
 	return []broken{
 		{name: "O3 lost after it was accepted", check: LongBuild(), code: "builder.lost", says: []string{"does not try again"},
 			change: build(1, accepted+"Timeout, server 192.168.15.7 not responding.\nerror: unexpected end-of-file\n")},
-		{name: "M2 upload lock, as a build sees it", check: RemoteBuild(), code: "builder.upload-locked", says: []string{"process 77"}, change: build(124, upload)},
-		{name: "M2 upload lock", check: BuildEnds(), code: "builder.upload-locked", says: []string{"process 77"}, change: build(124, upload)},
-		{name: "M2 nobody knows who", check: BuildEnds(), code: "builder.upload-locked", says: []string{"not known"}, change: func(w *world) {
-			build(124, upload)(w)
-			w.laptop.on("bash -c for f in *", out(""))
-		}},
+		{name: "M2 upload lock, as a build sees it", check: RemoteBuild(), code: "builder.upload-locked", says: []string{"process 77"}, change: build(124, accepted)},
+		{name: "M2 upload lock", check: BuildEnds(), code: "builder.upload-locked", says: []string{"process 77"}, change: build(124, accepted)},
 		{name: "M5 somebody else's lock", check: TwoClients(), code: "builder.output-locked", says: []string{"/nix/store/x"},
 			change: build(124, accepted+"waiting for lock on '/nix/store/x'\n")},
-		{name: "a build without an end", check: BuildEnds(), code: "builder.hangs", says: []string{"copying path"}, change: build(137, accepted+"copying path x\n")},
+		{name: "a build without an end", check: BuildEnds(), code: "builder.hangs", says: []string{"copying path"}, change: func(w *world) {
+			build(137, accepted+"copying path x\n")(w)
+			w.laptop.on("bash -c for f in *", out("/nix/var/nix/current-load/main-lock held by process 3 (nix)\n"))
+		}},
 		{name: "Q1 bytes of the desktop", check: RemoteBuild(), code: "builder.store-full", says: []string{"12 KiB", "desktop"}, change: rooms(desktop, "12", "100000")},
 		{name: "Q3 inodes of the desktop", check: RemoteBuild(), code: "builder.no-inodes", says: []string{"3 inodes"}, change: rooms(desktop, "900000", "3")},
 		{name: "the laptop is the one", check: RemoteBuild(), code: "nix.store-full", says: []string{"laptop", "40 KiB"}, change: rooms(laptop, "40", "100000")},

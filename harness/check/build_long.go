@@ -73,21 +73,20 @@ const holders = `for f in "$1"/*; do
   done </proc/locks
 done; true`
 
-// waits names what a build that does not end waits for, nil where it does not say.
+// waits names what a build that does not end waits for, nil where that is not known.
+// Of the upload lock Nix speaks at a verbosity that nobody has.
 func (p *Proof) waits(ctx context.Context, said words) *report.Diagnosis {
-	switch {
-	case said.has("waiting for the upload lock"):
-		res, _ := p.Exec(ctx, nixos.Laptop, "bash", "-c", holders, "holders", "/nix/var/nix/current-load")
-		holder := lastLine(string(res.Stdout))
-		if !strings.Contains(holder, "upload-lock") {
-			holder = "its holder is not known"
-		}
-		return &report.Diagnosis{Code: "builder.upload-locked", Effective: holder, Expected: "a free upload lock",
-			Sentence: fmt.Sprintf("the build waits on the laptop for the lock under which it may upload to the desktop, up to 15 minutes; a free upload lock is expected, and it is %s", holder)}
-	case said.has("waiting for lock on", "waiting for a lock on"):
+	if said.has("waiting for lock on", "waiting for a lock on") {
 		path := strings.Trim(said.after("lock on "), "'")
 		return &report.Diagnosis{Code: "builder.output-locked", Effective: path, Expected: "one build of it at a time",
 			Sentence: fmt.Sprintf("the build waits for somebody else who is making %s: there is one build of it at a time", path)}
+	}
+	res, ok := p.Exec(ctx, nixos.Laptop, "bash", "-c", holders, "holders", "/nix/var/nix/current-load")
+	for holder := range strings.Lines(string(res.Stdout)) {
+		if holder = strings.TrimSpace(holder); ok && strings.Contains(holder, "upload-lock held by") {
+			return &report.Diagnosis{Code: "builder.upload-locked", Effective: holder, Expected: "a free upload lock",
+				Sentence: fmt.Sprintf("the build waits on the laptop for the lock under which it may upload to the desktop, up to 15 minutes; a free upload lock is expected, and it is %s", holder)}
+		}
 	}
 	return nil
 }
