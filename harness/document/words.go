@@ -18,7 +18,7 @@ func (s *Source) Unknown(n *yaml.Node, kind string, known []string) {
 func Suggest(name string, known []string) string {
 	best, distance := "", len(name)/3+2
 	for _, k := range known {
-		if d := levenshtein(strings.ToLower(name), strings.ToLower(k)); d < distance {
+		if d := levenshtein(strings.ToLower(name), strings.ToLower(k)); d < distance && d < len(k) {
 			best, distance = k, d
 		}
 	}
