@@ -3,7 +3,7 @@
 
 CONFIG   ?=# folder with the configuration to test (default vmconfigs)
 PROVIDER ?=# what runs the machines: auto, qemu
-GUEST    ?=# what the machines are: auto, embedded
+GUEST    ?=# what the machines are: auto, embedded, nixos
 KEYS     ?=# exchange the keys as a user would, or trust only those in the config
 LABELS   ?=# run only specs with these labels, e.g. 'phase2 || fallback'
 REPORT   ?=# folder for the report (default reports/<run>)

@@ -16,8 +16,14 @@ let
   fstab = import ../embedded/text/fstab.nix { inherit lib; };
 
   # Files of NixOS's own are its store's; values without one are the harness's.
+  # A store that is not at /nix has its files elsewhere than their names say.
+  nixos = map (root: "${toString root}/") [
+    nixpkgs.outPath
+    machine.pkgs.path
+  ];
   isUsers =
-    file: lib.hasPrefix "/" (toString file) && !lib.hasPrefix "${nixpkgs}" (toString file);
+    file:
+    lib.hasPrefix "/" (toString file) && !lib.any (root: lib.hasPrefix root (toString file)) nixos;
   definitionsOfUser =
     option: lib.filter (def: isUsers def.file) (option.definitionsWithLocations or [ ]);
 
