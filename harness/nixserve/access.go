@@ -96,13 +96,14 @@ var linePrefix = regexp.MustCompile(`^(?:(?:[A-Z][a-z]{2} +\d+ [\d:.]+|\d{4}-\d\
 // ErrLogLine: an access line that is cut or damaged.
 var ErrLogLine = errors.New("malformed access line")
 
-// ParseAccess reads one line of a log, as it stands or as journalctl shows it.
-// Lines that are not access lines give false.
+// ParseAccess reads one line of a log, as it stands or as journalctl shows it; one
+// of the real nix-serve too. Lines that are not access lines give false.
 func ParseAccess(line string) (Access, bool, error) {
 	line = strings.TrimRight(line, "\r\n")
 	prefix := linePrefix.FindString(line)
 	if prefix == "" {
-		return Access{}, false, nil
+		a, is := parseCombined(line)
+		return a, is, nil
 	}
 	values, err := logValues(line[len(prefix):])
 	if err != nil {

@@ -43,7 +43,7 @@ are run, and of the rest what the change can affect. Scenarios are then tried on
 where --scenarios names them.`,
 		Example: `  offload-e2e gate --config . --base origin/main`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := choice("keys", o.keys, "exchange", "config"); err != nil {
+			if err := errors.Join(choice("keys", o.keys, "exchange", "config"), choiceOfGuest(o.guest)); err != nil {
 				return usageError(c.CommandPath(), err)
 			}
 			var scenarios []*scenario.Scenario
@@ -75,6 +75,7 @@ func addGateFlags(c *cobra.Command, p *paths, o *gateOptions) {
 	c.Flags().StringVar(&o.config, "config", p.config(), "the configuration to break")
 	c.Flags().StringVar(&o.keys, "keys", "exchange", "exchange: the laptop is told the desktop's new cache key; config: only keys in the configuration count")
 	c.Flags().StringVar(&o.report, "report", p.reports(), "the folder of reports")
+	c.Flags().StringVar(&o.guest, "guest", "embedded", "what the machines are: embedded, nixos (each broken configuration is built), auto")
 }
 
 // findScenarios loads scenarios. What is wrong with them is told with its place.

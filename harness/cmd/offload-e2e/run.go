@@ -45,10 +45,12 @@ func choice(flag, value string, words ...string) error {
 	return fmt.Errorf("--%s %q: it is one of %s", flag, value, strings.Join(words, ", "))
 }
 
+func choiceOfGuest(value string) error { return choice("guest", value, "auto", "embedded", "nixos") }
+
 func (o runOptions) check() error {
 	return errors.Join(
 		choice("provider", o.provider, "auto", "qemu", "docker", "hosts"),
-		choice("guest", o.guest, "auto", "embedded", "nixos"),
+		choiceOfGuest(o.guest),
 		choice("keys", o.keys, "exchange", "config"),
 		choice("keep", o.keep, "never", "failure", "always"),
 		checkLabels(o.labels),

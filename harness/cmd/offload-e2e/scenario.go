@@ -138,7 +138,7 @@ func newScenarioRun(p *paths) *cobra.Command {
 		Short: "Try some scenarios, telling each step",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := errors.Join(choice("keys", o.keys, "exchange", "config"), choice("keep", o.keep, "never", "failure", "always")); err != nil {
+			if err := errors.Join(choice("keys", o.keys, "exchange", "config"), choiceOfGuest(o.guest), choice("keep", o.keep, "never", "failure", "always")); err != nil {
 				return usageError(c.CommandPath(), err)
 			}
 			picked, err := pickScenarios(where, args)
@@ -149,7 +149,7 @@ func newScenarioRun(p *paths) *cobra.Command {
 			case o.keep == "never":
 				return p.gate(c.Context(), o, picked, nil, c.OutOrStdout())
 			case o.supervisor == 0:
-				worker := append([]string{"scenario", "run", "--config=" + o.config, "--keys=" + o.keys, "--report=" + o.report, "--keep=" + o.keep, "--scenarios=" + where}, args...)
+				worker := append([]string{"scenario", "run", "--config=" + o.config, "--keys=" + o.keys, "--guest=" + o.guest, "--report=" + o.report, "--keep=" + o.keep, "--scenarios=" + where}, args...)
 				return p.superviseSelf(c.Context(), worker, c.OutOrStdout(), c.ErrOrStderr())
 			}
 			return p.gate(c.Context(), o, picked, attach(o.supervisor, p.workerLog()), c.OutOrStdout())

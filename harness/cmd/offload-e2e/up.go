@@ -34,7 +34,7 @@ proved. The machines stay up: enter them with ssh, end them with down.
 Where the configuration stands in the way, they stay up as far as they came; the
 exit status is then 1.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := errors.Join(choice("keys", o.keys, "exchange", "config"), choice("guest", o.guest, "auto", "embedded", "nixos")); err != nil {
+			if err := errors.Join(choice("keys", o.keys, "exchange", "config"), choiceOfGuest(o.guest)); err != nil {
 				return usageError(c.CommandPath(), err)
 			}
 			if o.supervisor == 0 {
