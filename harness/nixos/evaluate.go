@@ -158,6 +158,10 @@ func (e *Evaluator) eval(ctx context.Context, h Host, result string) ([]byte, er
 	if err := os.MkdirAll(store, 0o755); err != nil {
 		return nil, fmt.Errorf("make the evaluation's store: %w", err)
 	}
+	// Nix wants no symbolic link on the way to its store; a user's cache may be one.
+	if store, err = filepath.EvalSymlinks(store); err != nil {
+		return nil, fmt.Errorf("make the evaluation's store: %w", err)
+	}
 	// Traces say where in the user's files an error comes from. Nothing is built here:
 	// a module that reads the output of a build is told so. A download that a module
 	// asks for has to begin soon or fail.

@@ -242,6 +242,20 @@ func TestNoNix(t *testing.T) {
 }
 
 // A Nix that is killed, for want of memory say, is not the configuration's fault.
+// A cache folder that is a symbolic link elsewhere is one all the same.
+func TestStoreBehindALink(t *testing.T) {
+	e := evaluator(t)
+	link := filepath.Join(t.TempDir(), "link")
+	if err := errors.Join(os.MkdirAll(e.StateDir, 0o755), os.Symlink(e.StateDir, link)); err != nil {
+		t.Fatal(err)
+	}
+	e.StateDir = link
+	c, err := e.Evaluate(deadline(t), Host{Role: Laptop, Settings: []string{`{ networking.hostName = "linked"; }`}})
+	if err != nil || c.HostName != "linked" {
+		t.Fatalf("%v: %+v", err, c)
+	}
+}
+
 func TestNixIsKilled(t *testing.T) {
 	bin := t.TempDir()
 	if err := os.WriteFile(filepath.Join(bin, "nix-instantiate"), []byte("#!/bin/sh\necho 'warning: low' >&2\nkill -9 $$\n"), 0o755); err != nil {

@@ -83,7 +83,7 @@ func TestFieldConfiguration(t *testing.T) {
 	p := newPlace(t)
 	o := p.run("--config", filepath.Join(p.root, "fixtures", "configurations", "field"), "--labels", "phase1 || phase2 || phase3 || phase4")
 	cause := o.first("builder.not-configured")
-	if want := client + ":14"; !strings.HasSuffix(cause.Source, want) {
+	if want := client + ":13"; !strings.HasSuffix(cause.Source, want) {
 		t.Errorf("%s is blamed, not %s", cause.Source, want)
 	}
 	for _, code := range []string{"nfs.hard-mount", "nfs.write-denied"} {

@@ -52,7 +52,8 @@ func TestInterrupted(t *testing.T) {
 			if o.report == nil {
 				t.Fatalf("there is no report:\n%s", o.output)
 			}
-			if left, _ := filepath.Glob(filepath.Join(p.cache, "images", "*.building-*")); len(left) > 0 {
+			// Where the folder is this test's own, nobody else builds in it.
+			if left, _ := filepath.Glob(filepath.Join(p.cache, "images", "*.building-*")); len(left) > 0 && strings.HasPrefix(p.cache, os.TempDir()) {
 				t.Errorf("%q is left", left)
 			}
 			if test.ended {

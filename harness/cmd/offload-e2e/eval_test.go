@@ -198,3 +198,26 @@ func TestEvalOfTheReference(t *testing.T) {
 		})
 	}
 }
+
+// A configuration as people write them evaluates as it is, and shows what it comes to:
+// the list of builders lost to NixOS's own null.
+func TestEvalOfAFieldConfiguration(t *testing.T) {
+	p := evalPaths(t)
+	field := filepath.Join(p.Root, "fixtures/configurations/field")
+	for _, test := range []struct {
+		args   []string
+		wanted []string
+	}{
+		{[]string{"desktop"}, []string{"trusted-users", "/nix/store 192.168.15.0/24(ro,", "+ offload-server-status\n", "+ offload-generate-cache-keys\n"}},
+		{[]string{"laptop"}, []string{"192.168.15.7:/nix/store on /nix/store-remote", "hard", "+ offload-status\n", "+ offload-setup\n"}},
+		{[]string{"laptop", "--option", "nix.settings.builders"}, []string{"nix.settings.builders = null", "loses 1000 (mkDefault) modules/services/laptop-offload-client.nix:13"}},
+	} {
+		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
+			out, exit := offload(t, p, append([]string{"eval", "--config", field}, test.args...)...)
+			if exit != exitOK {
+				t.Errorf("exit %d", exit)
+			}
+			contains(t, out, test.wanted...)
+		})
+	}
+}

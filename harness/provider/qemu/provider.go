@@ -50,7 +50,7 @@ type Options struct {
 	// SavedState, where set, is a folder SaveState wrote: machines are restored
 	// from it where it fits, and booted where not. Origin tells which.
 	SavedState string
-	// BootTimeout bounds a boot until commands run: 90 s with KVM, 4 min
+	// BootTimeout bounds a boot until commands run: 90 s with KVM, 8 min
 	// without when zero. RestoreTimeout bounds the same after a restore: 45 s.
 	BootTimeout, RestoreTimeout time.Duration
 	// PowerOffTimeout bounds a guest's own end after its power button: 90 s.
@@ -117,7 +117,7 @@ func New(o Options) (*Provider, error) {
 	if o.Accelerator != TCG && o.Accelerator != KVM {
 		return nil, fmt.Errorf("qemu: accelerator %q is neither %q nor %q", o.Accelerator, KVM, TCG)
 	}
-	boot := 4 * time.Minute
+	boot := 8 * time.Minute
 	if o.Accelerator == KVM {
 		boot = 90 * time.Second
 	}
