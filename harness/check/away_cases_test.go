@@ -102,7 +102,7 @@ func lastingCases() []broken {
 	rooms := func(f func(w *world) *fake, kib, inodes string) func(w *world) {
 		return func(w *world) {
 			build(1, "error: writing to file: No space left on device\n")(w)
-			f(w).on("df --output=*", out("Avail IFree\n"+kib+" "+inodes+"\n"))
+			f(w).on("df -k *", out("Avail IFree\n"+kib+" "+inodes+"\n1000000 90000\n"))
 		}
 	}
 	desktop, laptop := func(w *world) *fake { return w.desktop }, func(w *world) *fake { return w.laptop }
@@ -122,14 +122,17 @@ func lastingCases() []broken {
 		{name: "Q3 inodes of the desktop", check: RemoteBuild(), code: "builder.no-inodes", says: []string{"3 inodes"}, change: rooms(desktop, "900000", "3")},
 		{name: "the laptop is the one", check: RemoteBuild(), code: "nix.store-full", says: []string{"laptop", "40 KiB"}, change: rooms(laptop, "40", "100000")},
 		{name: "inodes of the laptop", check: RemoteBuild(), code: "nix.no-inodes", change: rooms(laptop, "900000", "3")},
+		{name: "Q3 where builds are made", check: Room(nixos.Desktop), code: "builder.no-inodes", says: []string{"desktop's /tmp"}, change: func(w *world) {
+			w.desktop.on("df -k *", out("Avail IFree\n900000 90000\n60000 0\n"))
+		}},
 		{name: "Q1 no room", check: Room(nixos.Desktop), code: "builder.store-full", change: rooms(desktop, "12", "100000")},
 		{name: "Q1 as the cache's checks meet it", check: CacheSignature(), code: "builder.store-full", change: func(w *world) {
 			w.desktop.on("timeout * nix-build *", said(1, "error: writing to file: No space left on device\n"))
-			w.desktop.on("df --output=*", out("Avail IFree\n0 100\n"))
+			w.desktop.on("df -k *", out("Avail IFree\n0 100\n0 100\n"))
 		}},
 		{name: "inodes, for what comes from the cache", check: CacheHit(), code: "nix.no-inodes", change: func(w *world) {
 			w.laptop.on("timeout * nix-store --realise *", said(1, "error: creating directory: No space left on device\n"))
-			w.laptop.on("df --output=*", out("Avail IFree\n900000 0\n"))
+			w.laptop.on("df -k *", out("Avail IFree\n900000 0\n900000 900\n"))
 		}},
 		{name: "T1 collected", check: CacheHit(), code: "cache.collected", says: []string{made}, change: func(w *world) {
 			w.desktop.on("sh -c cat \"$1\" 2>/dev/null && rm *", out(made+"\n"))

@@ -37,7 +37,7 @@ var Catalogue = map[string]Entry{
 	"builder.hangs":              {report.Content, "look on both machines for what waits (ps, systemctl status nix-daemon)"},
 	"builder.upload-locked":      {report.Content, "end the process that holds the lock below /nix/var/nix/current-load"},
 	"builder.output-locked":      {report.Content, "wait for the other build of the same, or end it"},
-	"builder.no-inodes":          {report.Content, "free inodes in the desktop's /nix (nix-collect-garbage): there are too many small files"},
+	"builder.no-inodes":          {report.Content, "free inodes in the desktop's /nix (nix-collect-garbage) or /tmp: there are too many small files"},
 	"builder.list-swallowed":     {report.Evaluation, "separate builders by ';' or use nix.buildMachines"},
 	"builder.machines-shadowed":  {report.Evaluation, "define builders in one place: nix.buildMachines, or nix.settings.builders"},
 	"builder.user-unknown":       {report.Evaluation, "let the client's builder URI name the desktop's builder user (services.offload-server.builderUser)"},
