@@ -68,6 +68,9 @@ type Outcome struct {
 	Detail string `json:"detail,omitempty"`
 	// NotMade says which checks were not made, and why.
 	NotMade string `json:"not_made,omitempty"`
+	// Shaky are checks that broke, and held when they were made again, with what they
+	// said.
+	Shaky []string `json:"shaky,omitempty"`
 	// Undone says how it ended: the machines were restored, or all held again.
 	Undone  string  `json:"undone,omitempty"`
 	Seconds float64 `json:"seconds"`

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -163,7 +164,7 @@ func tryAll(ctx context.Context, r *e2e.Run, o gateOptions, dir string, m *repor
 // matrix.
 func keepFindings(dir string, o report.Outcome, findings []report.Finding) error {
 	dir = filepath.Join(dir, "scenarios")
-	text, err := json.MarshalIndent(findings, "", "  ")
+	text, err := json.MarshalIndent(slices.Concat([]report.Finding{}, findings), "", "  ")
 	if err == nil {
 		err = os.MkdirAll(dir, 0o755)
 	}
@@ -210,6 +211,9 @@ func conclude(out io.Writer, dir string, m *report.Matrix) error {
 		fmt.Fprintf(out, "%-28s %-16s %6.1f  %s\n", o.ID, o.Result, o.Seconds, strings.Join(o.Found, ", "))
 		if o.Result == report.NotKnown {
 			unknown++
+		}
+		for _, line := range o.Shaky {
+			fmt.Fprintf(out, "    broke once, and held when it was made again: %s\n", line)
 		}
 		if o.Good() {
 			continue

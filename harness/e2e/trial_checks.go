@@ -1,0 +1,164 @@
+package e2e
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"offload-e2e/harness/check"
+	"offload-e2e/harness/report"
+	"offload-e2e/harness/scenario"
+)
+
+// besides is how many families of checks are made at the same time. They wait for
+// machines most of the time; more of them would only wait for each other.
+const besides = 4
+
+// checks makes the scenario's own checks first, one after another, and then the
+// others, some at a time.
+func (t *trial) checks(ctx context.Context) []report.Finding {
+	bench := t.Bench()
+	var own []check.Check
+	add := func(refs ...scenario.CheckRef) {
+		for _, ref := range refs {
+			if ref.Maker != nil {
+				own = append(own, ref.Make(bench))
+			}
+		}
+	}
+	add(t.s.Then.Hold.Checks...)
+	add(t.s.Then.Check)
+	add(t.s.Then.Run...)
+	var findings []report.Finding
+	for _, c := range own {
+		t.say("checks: " + c.Title)
+		budget := time.Duration(0)
+		if t.s.Then.Hold.Any() {
+			budget = t.budget(0)
+		}
+		findings = append(findings, t.untilHeld(ctx, []check.Check{c}, budget)...)
+	}
+	if len(t.s.Then.Hold.Checks) > 0 {
+		t.notes = append(t.notes, "only what must hold was checked while the fault was in force")
+		return findings
+	}
+	if gone := t.gone(); gone != "" {
+		t.notes = append(t.notes, "the other checks were not made: "+gone)
+		return findings
+	}
+	if t.s.Then.Hold.All {
+		t.say("checks that all holds")
+		return append(findings, t.untilHeld(ctx, t.others(own), t.budget(0))...)
+	}
+	t.say("checks that nothing else broke")
+	others := t.others(own)
+	return t.again(ctx, findings, others, runAll(ctx, bench, others))
+}
+
+// again makes those of the other checks once more that keep the scenario from its
+// result: only what breaks twice is an alarm. What held then is told as shaky.
+func (t *trial) again(ctx context.Context, own []report.Finding, others []check.Check, found []report.Finding) []report.Finding {
+	all := slices.Concat(own, found)
+	if t.s.Judge(all).Good() || ctx.Err() != nil {
+		return all
+	}
+	var checks []check.Check
+	var at []int
+	for i, f := range found {
+		if f.Fails() || f.State == report.Errored {
+			checks, at = append(checks, others[i]), append(at, len(own)+i)
+		}
+	}
+	for i, f := range runAll(ctx, t.Bench(), checks) {
+		if !f.Fails() && f.State != report.Errored {
+			t.shaky = append(t.shaky, strings.Join(reasons(all[at[i]:at[i]+1]), ""))
+		}
+		all[at[i]] = f
+	}
+	return all
+}
+
+// others are the proofs of the four phases that are not among own.
+func (t *trial) others(own []check.Check) []check.Check {
+	return slices.DeleteFunc(t.Bench().Proofs(), func(c check.Check) bool {
+		return slices.ContainsFunc(own, func(o check.Check) bool { return o.Name == c.Name })
+	})
+}
+
+// budget is the scenario's, or else what is usual, stretched for slow machines.
+func (t *trial) budget(usual time.Duration) time.Duration {
+	if t.s.Then.Budget > 0 {
+		usual = t.s.Then.Budget
+	}
+	return time.Duration(float64(usual) * t.Slow)
+}
+
+// untilHeld makes checks, and those that break again until they hold or the budget
+// is used up. The last finding of each is returned.
+func (t *trial) untilHeld(ctx context.Context, checks []check.Check, budget time.Duration) []report.Finding {
+	deadline := time.Now().Add(budget)
+	bench := t.Bench()
+	findings := runAll(ctx, bench, checks)
+	for ctx.Err() == nil && time.Now().Before(deadline) {
+		var again []check.Check
+		var at []int
+		for i, f := range findings {
+			if f.Fails() {
+				again, at = append(again, checks[i]), append(at, i)
+			}
+		}
+		if len(again) == 0 {
+			break
+		}
+		for i, f := range runAll(ctx, bench, again) {
+			findings[at[i]] = f
+		}
+	}
+	return findings
+}
+
+// runAll makes checks and keeps their order: those of one family one after another,
+// as they look at the same thing, and some families at a time.
+func runAll(ctx context.Context, bench *check.Bench, checks []check.Check) []report.Finding {
+	findings := make([]report.Finding, len(checks))
+	var families []string
+	members := map[string][]int{}
+	for i, c := range checks {
+		family, _, _ := strings.Cut(c.Name, ".")
+		if members[family] == nil {
+			families = append(families, family)
+		}
+		members[family] = append(members[family], i)
+	}
+	// The longest first.
+	slices.SortStableFunc(families, func(a, b string) int { return len(members[b]) - len(members[a]) })
+	var g errgroup.Group
+	g.SetLimit(besides)
+	for _, family := range families {
+		g.Go(func() error {
+			for _, i := range members[family] {
+				findings[i] = bench.Run(ctx, checks[i])
+			}
+			return nil
+		})
+	}
+	_ = g.Wait()
+	return findings
+}
+
+// gone says which machine cannot be asked anything now, "" where both can.
+func (t *trial) gone() string {
+	for _, e := range t.s.When {
+		if e.For > 0 {
+			continue
+		}
+		switch e.Fault.Name {
+		case "power-off", "pause":
+			return "of " + e.Fault.String() + " no machine can be asked"
+		}
+	}
+	return ""
+}
