@@ -86,9 +86,6 @@ func (l *Lab) createMachines(ctx context.Context) error {
 	for _, p := range made {
 		m := &Machine{Machine: machine.Wrap(p), provider: l.provider.Name(), dial: dials[p.Name()], Role: nixos.Role(p.Name()),
 			image: l.options.Images[nixos.Role(p.Name())], switcher: l.options.Switcher, configuration: l.options.Base[nixos.Role(p.Name())]}
-		if m.switcher == nil {
-			m.switcher = programSwitcher{}
-		}
 		switch m.Role {
 		case nixos.Desktop:
 			l.Desktop, m.Addr = m, DesktopAddr

@@ -28,7 +28,11 @@ func (m *Machine) Switch(ctx context.Context, c *nixos.Configuration) (activate.
 
 // SwitchLogged is Switch with its progress, line by line, written to log as it comes.
 func (m *Machine) SwitchLogged(ctx context.Context, c *nixos.Configuration, log io.Writer) (activate.Result, error) {
-	result, err := m.switcher.Switch(ctx, m.Machine, c, log)
+	switcher := m.switcher
+	if switcher == nil {
+		switcher = programSwitcher{}
+	}
+	result, err := switcher.Switch(ctx, m.Machine, c, log)
 	if err != nil {
 		return result, err
 	}
