@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -66,11 +67,14 @@ func (s *Store) build(ctx context.Context, recipe *Recipe, id, dir string) (err 
 	if err := run(ctx, "qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, filepath.Join(out, DiskName)); err != nil {
 		return err
 	}
+	if err := compress(filepath.Join(out, rootfsTar), filepath.Join(out, RootfsName)); err != nil {
+		return fmt.Errorf("compress the root file system: %w", err)
+	}
 	versions, err := readVersions(filepath.Join(out, "versions"))
 	if err != nil {
 		return fmt.Errorf("read what was installed: %w", err)
 	}
-	if err := errors.Join(os.Remove(raw), writeNixWrappers(filepath.Join(out, "nix"))); err != nil {
+	if err := errors.Join(os.Remove(raw), os.Remove(filepath.Join(out, rootfsTar)), writeNixWrappers(filepath.Join(out, "nix"))); err != nil {
 		return err
 	}
 	s.say("writing the manifest")
@@ -111,8 +115,9 @@ func (s *Store) bootstrap(ctx context.Context, recipe *Recipe, seed, out, raw st
 		`--customize-hook=rm -rf "$1/bundle"`,
 		// ext4, not an overlay: the kernel's NFS server exports it. The bind mount
 		// leaves out /proc and what else is mounted below while hooks run.
-		fmt.Sprintf(`--customize-hook=m=$(mktemp -d) && mount --bind "$1" "$m" && mke2fs -q -t ext4 -L nixos -d "$m" '%s' %dM && umount "$m" && rmdir "$m"`,
-			strings.ReplaceAll(raw, "'", `'\''`), recipe.DiskMiB),
+		fmt.Sprintf(`--customize-hook=m=$(mktemp -d) && mount --bind "$1" "$m" && mke2fs -q -t ext4 -L nixos -d "$m" '%s' %dM && `+
+			`tar -C "$m" --numeric-owner --xattrs --xattrs-include='*' --exclude=./usr/lib/modules -cf '%s' . && umount "$m" && rmdir "$m"`,
+			strings.ReplaceAll(raw, "'", `'\''`), recipe.DiskMiB, strings.ReplaceAll(filepath.Join(out, rootfsTar), "'", `'\''`)),
 		recipe.Suite, "-",
 	}
 	if s.Mirror != "" {
@@ -209,6 +214,28 @@ func newKey(comment string) (private, public []byte, err error) {
 		return nil, nil, err
 	}
 	return pem.EncodeToMemory(block), ssh.MarshalAuthorizedKey(sshPub), nil
+}
+
+// rootfsTar is the root file system as the build leaves it.
+const rootfsTar = "rootfs.tar"
+
+// compress writes a file's content, compressed by zstd's fastest.
+func compress(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	z, err := zstd.NewWriter(out, zstd.WithEncoderLevel(zstd.SpeedFastest))
+	if err != nil {
+		return errors.Join(err, out.Close())
+	}
+	_, err = io.Copy(z, in)
+	return errors.Join(err, z.Close(), out.Close())
 }
 
 func readVersions(path string) (map[string]string, error) {

@@ -55,6 +55,8 @@ const (
 	InitrdName  = "initrd.img"
 	KeyName     = "ssh_key"      // private key of the harness, OpenSSH format
 	HostKeyName = "host_key.pub" // public host key of the management sshd
+	// RootfsName is the root file system once more, for containers: tar(1), zstd(1).
+	RootfsName = "rootfs.tar.zst"
 )
 
 // Path is the path of a file of the bundle.

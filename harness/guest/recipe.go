@@ -83,7 +83,7 @@ var (
 )
 
 // formatVersion changes when Build makes something else of the same recipe.
-const formatVersion = "2"
+const formatVersion = "3"
 
 // Hash names the image: 16 hexadecimal digits over every file of the recipe.
 func (r *Recipe) Hash() (string, error) {

@@ -49,13 +49,13 @@ func TestGetBuilds(t *testing.T) {
 	if img.Versions["nix"] != "2.26.3" || img.Versions["linux"] != "6.12" || len(img.Versions) != 2 {
 		t.Errorf("versions %v", img.Versions)
 	}
-	for _, name := range []string{DiskName, KernelName, InitrdName, KeyName, HostKeyName, "nix/bin/nix-instantiate"} {
+	for _, name := range []string{DiskName, RootfsName, KernelName, InitrdName, KeyName, HostKeyName, "nix/bin/nix-instantiate"} {
 		if img.Files[name] == "" || !exists(img.Path(name)) {
 			t.Errorf("it has no %s", name)
 		}
 	}
-	if exists(img.Path("disk.img")) {
-		t.Error("the raw disk is left")
+	if exists(img.Path("disk.img")) || exists(img.Path(rootfsTar)) {
+		t.Error("the raw disk, or the raw archive, is left")
 	}
 	if got := entries(t, s.Dir); !slices.Equal(got, []string{id}) {
 		t.Errorf("the store holds %v", got)

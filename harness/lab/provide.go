@@ -19,11 +19,15 @@ import (
 	"offload-e2e/harness/network"
 	"offload-e2e/harness/nixos"
 	"offload-e2e/harness/provider"
+	"offload-e2e/harness/provider/docker"
 	"offload-e2e/harness/provider/qemu"
 )
 
 // The providers a lab can be brought up with.
-const QEMU = "qemu"
+const (
+	QEMU   = "qemu"
+	Docker = docker.Name
+)
 
 // fake is the provider of tests.
 const fake = "fake"
@@ -52,18 +56,24 @@ func (l *Lab) createMachines(ctx context.Context) error {
 			// that is real, and is not dead yet; the end of its process is noticed at once.
 			KeepaliveTimeout: time.Minute})
 	}
-	var err error
+	var (
+		made provider.Provider
+		err  error
+	)
 	switch l.options.Provider {
 	case QEMU, "":
-		l.provider, err = l.newQEMU(transport)
+		made, err = l.newQEMU(transport)
 	case fake:
-		l.provider = l.options.fake
+		made = l.options.fake
+	case Docker:
+		made, err = l.newDocker(ctx, transport)
 	default:
 		err = fmt.Errorf("no provider %q", l.options.Provider)
 	}
 	if err != nil {
 		return err
 	}
+	l.provider = made
 	stateDir := filepath.Join(l.options.StateDir, "machines")
 	if err := os.MkdirAll(stateDir, 0o700); err != nil {
 		return err
@@ -76,14 +86,14 @@ func (l *Lab) createMachines(ctx context.Context) error {
 		request.Machines = append(request.Machines, provider.MachineRequest{
 			Name: m.name, Addr: m.addr, MAC: macOf(m.addr), MemoryMiB: l.options.MemoryMiB})
 	}
-	made, err := l.provider.Create(ctx, request)
+	machines, err := l.provider.Create(ctx, request)
 	if err != nil {
 		return fmt.Errorf("bring the machines up: %w", err)
 	}
 	if keeper, ok := l.provider.(provider.StateKeeper); ok {
 		l.Restored, l.RestoreReason = keeper.Restored()
 	}
-	for _, p := range made {
+	for _, p := range machines {
 		m := &Machine{Machine: machine.Wrap(p), provider: l.provider.Name(), dial: dials[p.Name()], Role: nixos.Role(p.Name()),
 			image: l.options.Images[nixos.Role(p.Name())], switcher: l.options.Switcher, configuration: l.options.Base[nixos.Role(p.Name())]}
 		switch m.Role {
@@ -143,6 +153,22 @@ func kernelParameters(name, kind string) string {
 		return id
 	}
 	return "systemd.hostname=" + name + " " + id
+}
+
+// newDocker is the provider of containers.
+func (l *Lab) newDocker(ctx context.Context, transport dialed) (provider.Provider, error) {
+	img := l.options.Images[nixos.Desktop]
+	if img.Kind == guest.NixOS {
+		return nil, &provider.MissingError{Provider: Docker, Ability: "NixOS guests", Reason: "containers are made of the embedded guest: use GUEST=embedded, or PROVIDER=qemu"}
+	}
+	return docker.New(ctx, docker.Options{
+		Image:        docker.Image{ID: img.ID, Rootfs: img.Path(guest.RootfsName)},
+		CableProgram: filepath.Join(l.options.Programs, "lan-cable"),
+		Cable:        func(name string) string { return l.socket(name, "lan") },
+		Transport:    transport,
+		Lab:          docker.LabOf(l.options.StateDir),
+		Say:          l.say,
+	})
 }
 
 // Bundle is a guest image as QEMU boots it.

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -25,6 +26,9 @@ type PowerController interface {
 	// Running reports whether the machine has power.
 	Running() bool
 }
+
+// ErrOff is the error of whatever needs a machine that has no power.
+var ErrOff = errors.New("machine is off")
 
 // Freezer is a machine whose processors can be stopped and resumed, as in a
 // suspend that its peers do not notice.

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"offload-e2e/harness/provider/docker"
 	"offload-e2e/harness/provider/qemu"
 )
 
@@ -115,7 +116,7 @@ func (h *held) sweep() error {
 	defer cancel()
 	machines := filepath.Join(h.dir, "machines")
 	if _, err := os.Stat(machines); err == nil {
-		if err := qemu.Sweep(ctx, machines); err != nil {
+		if err := errors.Join(qemu.Sweep(ctx, machines), docker.Sweep(ctx, machines)); err != nil {
 			return err
 		}
 	}

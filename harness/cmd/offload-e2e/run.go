@@ -59,9 +59,9 @@ func (o runOptions) check() error {
 
 // supported refuses what is a word of the interface and cannot be had here.
 func (o runOptions) supported() error {
-	if o.provider == "docker" || o.provider == "hosts" {
-		return &userError{Heading: "This provider cannot walk the phases", Sentence: fmt.Sprintf("PROVIDER=%s: this version runs machines with QEMU only.", o.provider),
-			WayOut: "Use PROVIDER=qemu (or auto).", Exit: exitUsage}
+	if o.provider == "hosts" {
+		return &userError{Heading: "This provider cannot walk the phases", Sentence: fmt.Sprintf("PROVIDER=%s: this version runs machines with QEMU and Docker only.", o.provider),
+			WayOut: "Use PROVIDER=qemu, docker or auto.", Exit: exitUsage}
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 
 // ErrOff is the error of whatever needs a machine that has no power. Where
 // QEMU died by itself the error is a *DeathError too.
-var ErrOff = errors.New("machine is off")
+var ErrOff = provider.ErrOff
 
 // DeathError is the end of a machine that nobody asked for.
 type DeathError struct {
