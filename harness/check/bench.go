@@ -34,6 +34,8 @@ type Bench struct {
 	KeysWritten bool
 	// Phase is where in the walk the checks run.
 	Phase string
+	// NoMounts is why nothing can be mounted by NFS here; "" where all can.
+	NoMounts string
 	// Slow stretches deadlines, 1 with KVM.
 	Slow float64
 }

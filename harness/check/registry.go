@@ -59,6 +59,9 @@ var makers = withCommands(map[string]func() Maker{
 	"NF.read-only-store":  plain(func() Check { return ReadOnly(Shares[0]) }),
 	"NF.write-offload":    plain(func() Check { return Writable(Shares[1]) }),
 
+	"NF.served-store":   plain(func() Check { return Served(Shares[0]) }),
+	"NF.served-offload": plain(func() Check { return Served(Shares[1]) }),
+
 	"RB.user-build": func() Maker { return &buildAs{User: "kernelcore"} },
 	"RB.feature":    func() Maker { return &buildNeeding{} },
 	"OF.build":      func() Maker { return &offline{How: "away", Budget: time.Minute, make: Offline} },

@@ -34,7 +34,7 @@ type Options struct {
 	// NixOS guests that were built before, and Vmconfigs the folder of the flake.
 	Guest, Prepared, Vmconfigs string
 	// Recipe, Embedded, Base, Nixpkgs and Programs are parts of this repository.
-	Recipe, Embedded, Base, Nixpkgs, Programs string
+	Recipe, Embedded, Base, Nixpkgs, Programs, Container string
 	// Images, Cache and Eval are kept between runs; State is this run's own.
 	Images, Cache, Eval, State string
 	// Mirror is the Debian mirror of the guest image, empty for the usual one.
@@ -81,7 +81,7 @@ func Open(ctx context.Context, o Options) (*Run, error) {
 	}
 	if err := r.step("bring the machines up", func(say func(string, ...any)) error {
 		r.Lab, err = lab.Up(ctx, lab.Options{Images: made.images, Switcher: made.switcher, Provider: o.Provider, Accelerator: accel, StateDir: o.State, ArtifactsDir: o.Artifacts,
-			CacheDir: o.Cache, Programs: o.Programs, Nixpkgs: o.Nixpkgs, Base: made.base, Say: say})
+			CacheDir: o.Cache, Programs: o.Programs, Container: o.Container, Nixpkgs: o.Nixpkgs, Base: made.base, Say: say})
 		return err
 	}); err != nil {
 		return nil, err

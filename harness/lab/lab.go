@@ -52,6 +52,8 @@ type Options struct {
 	Programs string
 	// Nixpkgs is the folder of the tiny <nixpkgs> that guests have as their channel.
 	Nixpkgs string
+	// Container is the folder of files that containers get on a kernel without NFS.
+	Container string
 	// Base are the configurations of machines before the user's: booted states hold them.
 	Base map[nixos.Role]*nixos.Configuration
 	// MemoryMiB is each guest's memory; 0 is the provider's default.
@@ -70,6 +72,8 @@ type Lab struct {
 	// Restored tells whether the machines were restored; RestoreReason why not.
 	Restored      bool
 	RestoreReason string
+	// NoKernelNFS says why nothing can be mounted by NFS; "" where all can.
+	NoKernelNFS string
 
 	options  Options
 	provider provider.Provider
@@ -133,6 +137,9 @@ func Up(ctx context.Context, o Options) (_ *Lab, err error) {
 	}
 	if l.Restored {
 		return l, l.refresh(ctx)
+	}
+	if err := l.findNFS(ctx); err != nil {
+		return nil, err
 	}
 	if err := l.prepare(ctx); err != nil {
 		return nil, err

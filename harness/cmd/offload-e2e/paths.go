@@ -43,7 +43,11 @@ func (p *paths) reports() string  { return filepath.Join(p.Root, "reports") }
 func (p *paths) programs() string { return filepath.Join(p.Root, ".bin", "guest") }
 func (p *paths) nixpkgs() string  { return filepath.Join(p.Root, "fixtures", "derivations", "nixpkgs") }
 func (p *paths) recipe() string   { return filepath.Join(p.Root, "fixtures", "guests", "embedded") }
-func (p *paths) config() string   { return filepath.Join(p.Root, "vmconfigs") }
+func (p *paths) container() string {
+	return filepath.Join(p.Root, "fixtures", "guests", "container")
+}
+
+func (p *paths) config() string { return filepath.Join(p.Root, "vmconfigs") }
 
 func (p *paths) embedded() string { return filepath.Join(p.config(), "embedded") }
 

@@ -200,7 +200,7 @@ func (p *paths) openOptions(o runOptions, state, dir string, recorder *report.Re
 	return e2e.Options{
 		Config: abs(mustWorkingDir(), o.config), Exchange: o.keys == "exchange", Provider: o.chosen(),
 		Guest: o.guest, Prepared: os.Getenv(preparedVariable), Vmconfigs: p.config(),
-		Recipe: p.recipe(), Embedded: p.embedded(), Base: p.base(), Nixpkgs: p.nixpkgs(), Programs: p.programs(),
+		Recipe: p.recipe(), Embedded: p.embedded(), Base: p.base(), Nixpkgs: p.nixpkgs(), Programs: p.programs(), Container: p.container(),
 		Images: p.images(), Cache: p.Cache, Eval: p.eval(), State: state, Mirror: os.Getenv(mirrorVariable),
 		Artifacts: dir, Recorder: recorder, Progress: progress,
 	}

@@ -29,12 +29,14 @@ var capabilities = []string{"SYS_ADMIN", "NET_ADMIN", "DAC_READ_SEARCH", "SYS_BO
 // the configuration's to write; systemd has a place for its control groups; and
 // what is written to /proc/sys does not reach the engine's host. A second /proc,
 // which nothing uses, stays whole: the kernel asks for one where a sandbox mounts
-// its own (mount_namespaces(7), "fully visible").
+// its own (mount_namespaces(7), "fully visible"). Mounts are shared, as systemd has
+// them on a machine: it gives services their credentials so.
 const first = `for f in hosts hostname resolv.conf; do umount /etc/$f 2>/dev/null; done
 mount -o remount,rw /sys/fs/cgroup 2>/dev/null
 mkdir -m 700 -p /dev/.whole/proc && mount -t proc proc /dev/.whole/proc &&
 mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys &&
 mount --bind /dev/.whole/proc/sys/net /proc/sys/net || exit 1
+mount --make-rshared /
 exec /sbin/init`
 
 // volumes are places on the engine's own file system: an NFS server exports nothing
