@@ -246,3 +246,28 @@ func TestUserCommands(t *testing.T) {
 		}
 	}
 }
+
+// Under emulation the first mount may take longer than it is given.
+func TestMountedAtTheSecondLook(t *testing.T) {
+	for slow, want := range map[float64]report.State{1: report.Broken, 1.5: report.Holds} {
+		w := newWorld(t)
+		w.bench.Slow = slow
+		looks := 0
+		w.laptop.does("timeout --kill-after=5 40 stat *", func([]string) provider.Result {
+			if looks++; looks > 1 {
+				return out("nfs\n")
+			}
+			return said(1, "stat: cannot read file system information: No such device\n")
+		})
+		w.laptop.does("cat /proc/self/mountinfo", func([]string) provider.Result {
+			if looks > 1 {
+				return out(mountTable)
+			}
+			return out("")
+		})
+		w.laptop.on("bash -c d=$(mktemp -d) *", out(""))
+		if f := w.bench.Run(t.Context(), Mounted(Shares[0])); f.State != want {
+			t.Errorf("slow %g: %s %+v", slow, f.State, f.Diagnosis)
+		}
+	}
+}

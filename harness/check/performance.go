@@ -92,8 +92,9 @@ func BuildOverhead() Check {
 // ShareSpeed proves that a share is read in blocks, and at a speed, that are worth it.
 func ShareSpeed(s Share) Check {
 	return Check{"PF.share-" + s.Name, s.Mount + " is read faster than the internet", "laptop", func(ctx context.Context, p *Proof) {
-		// An automount mounts when it is looked into.
-		p.Quiet(ctx, nixos.Laptop, "timeout", "--kill-after=5", "40", "stat", "-f", "-c", "%T", s.Mount+"/.")
+		if _, ok := p.look(ctx, s); !ok {
+			return
+		}
 		m, is := p.mounted(ctx, s.Mount)
 		if !is {
 			p.Skip("%s is not mounted", s.Mount)
