@@ -23,7 +23,8 @@ STAMP  = $$(git rev-parse -q --verify HEAD >/dev/null 2>&1 && echo true || echo 
 GO     = $$(harness/setup/go.sh)
 E2E    = .bin/offload-e2e
 TESTS ?= ./harness/... ./vmconfigs/...
-SHELLS = .ci/run $$(git ls-files '*.sh')
+SHELLS = .ci/run fixtures/ci/pre-push $$(git ls-files '*.sh')
+ACTIONS = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 LINTER = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 flag   = $(if $($(1)),--$(2) '$($(1))')
 
@@ -60,6 +61,7 @@ lint: build ## check formatting, Go and shell code
 	@$(E2E) setup --test
 	@go=$(GO) && $$go run $(LINTER) run
 	@shellcheck $(SHELLS)
+	@go=$(GO) && $$go run $(ACTIONS) fixtures/ci/github.yml
 
 clean: ## remove what was built here, and reports
 	@rm -rf .bin && find reports -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +

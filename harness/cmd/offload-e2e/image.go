@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"os"
 
 	"offload-e2e/harness/guest"
@@ -21,4 +23,17 @@ func (p *paths) image(ctx context.Context, say func(format string, args ...any))
 		return nil, err
 	}
 	return p.imageStore(say).Get(ctx, recipe)
+}
+
+// imageKey prints the hash that the guest image is kept by.
+func (p *paths) imageKey(out io.Writer) error {
+	recipe, err := guest.LoadRecipe(p.recipe())
+	if err != nil {
+		return err
+	}
+	hash, err := recipe.Hash()
+	if err == nil {
+		_, err = fmt.Fprintln(out, hash)
+	}
+	return err
 }

@@ -17,13 +17,16 @@ import (
 )
 
 func newSetupCommand(p *paths) *cobra.Command {
-	var image, test bool
+	var image, test, key bool
 	c := &cobra.Command{
 		Use:   "setup",
 		Short: "Install what this machine lacks",
 		Long: `Install the programs a run needs, by apt-get, as root or through sudo. What is
 there already is left alone; where nothing is missing this does nothing.`,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if key {
+				return p.imageKey(c.OutOrStdout())
+			}
 			purposes := []purpose{forRun, forImage}
 			if test {
 				purposes = append(purposes, forTest)
@@ -47,6 +50,7 @@ there already is left alone; where nothing is missing this does nothing.`,
 		},
 	}
 	c.Flags().BoolVar(&image, "image", false, "also build the guest image, if it is not there yet (about a minute)")
+	c.Flags().BoolVar(&key, "image-key", false, "install nothing, and print the hash of the guest image's recipe: the key of a cache that keeps the image")
 	c.Flags().BoolVar(&test, "test", false, "also install what the harness's own tests use")
 	return c
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -155,5 +156,18 @@ func TestMissing(t *testing.T) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+func TestSetupTellsTheKeyOfTheImage(t *testing.T) {
+	p := &paths{Root: clone(t), Cache: t.TempDir(), State: "/nowhere"}
+	must(t, os.CopyFS(p.recipe(), os.DirFS("../../../fixtures/guests/embedded")))
+	first, exit := offload(t, p, "setup", "--image-key")
+	if exit != exitOK || len(strings.TrimSpace(first)) < 16 || strings.Contains(strings.TrimSpace(first), " ") {
+		t.Fatalf("exit %d: %q", exit, first)
+	}
+	write(t, filepath.Join(p.recipe(), "rootfs", "etc", "more"), "another image")
+	if second, _ := offload(t, p, "setup", "--image-key"); second == first {
+		t.Error("another recipe has the same key")
 	}
 }
