@@ -54,13 +54,14 @@ func (r *Run) WalkPhases(ctx context.Context, after, to int) error {
 // moment is the name of the lab's snapshot at the end of a phase.
 func moment(phase int) string { return fmt.Sprintf("phase%d", phase) }
 
-// Moments walks the four phases and keeps the ends of those that are asked for.
+// Moments walks the four phases and keeps the ends of those that are asked for; that
+// of the last is kept by KeepEnd.
 func (r *Run) Moments(ctx context.Context, phases map[int]bool) error {
 	for phase := 1; phase <= Phases; phase++ {
 		if err := r.WalkPhases(ctx, phase-1, phase); err != nil {
 			return err
 		}
-		if !phases[phase] {
+		if !phases[phase] || phase == Phases {
 			continue
 		}
 		if err := r.Lab.Snapshot(ctx, moment(phase)); err != nil {
@@ -68,6 +69,19 @@ func (r *Run) Moments(ctx context.Context, phases map[int]bool) error {
 		}
 	}
 	return nil
+}
+
+// KeepEnd keeps the end of the phases, where nothing of the desktop's is mounted: what
+// a scenario changes is met by who mounts it then.
+func (r *Run) KeepEnd(ctx context.Context) error {
+	for _, m := range r.Bench().Mounts() {
+		// An automount that waits for its first use stays (proc_mounts(5)).
+		const script = `if grep -q " $1 nfs" /proc/mounts; then umount "$1"; fi`
+		if _, err := r.Succeed(ctx, nixos.Laptop, "", "bash", "-c", script, "umount", m.MountPoint); err != nil {
+			return fmt.Errorf("unmount %s: %w", m.MountPoint, err)
+		}
+	}
+	return r.Lab.Snapshot(ctx, moment(Phases))
 }
 
 func pause(ctx context.Context, d time.Duration) error {

@@ -200,26 +200,24 @@ func reasons(findings []report.Finding) (lines []string) {
 	return lines
 }
 
-// joined adds lines to a text.
-func joined(text string, lines ...string) string {
-	return strings.TrimPrefix(strings.Join(append([]string{text}, lines...), "\n"), "\n")
-}
-
-// AsItIs restores the end of the phases and makes all checks on the configuration as
-// it is: nothing may be found.
+// AsItIs makes all checks on the configuration as it is, at the end of the phases:
+// nothing may be found. What is used for the first time here is not, in scenarios.
 func (r *Run) AsItIs(ctx context.Context) (report.Outcome, []report.Finding) {
 	started := time.Now()
 	s := &scenario.Scenario{ID: "-", Title: "the configuration as it is", Then: scenario.Then{Hold: scenario.Hold{All: true}}}
-	err := r.Lab.Restore(ctx, moment(Phases))
-	var findings []report.Finding
-	if err == nil {
-		bench := r.Bench()
-		findings, err = runAll(ctx, bench, bench.Proofs()), ctx.Err()
-	}
+	t := &trial{Run: r, s: s, say: func(string) {}}
+	bench := r.Bench()
+	proofs := bench.Proofs()
+	findings := t.again(ctx, nil, proofs, runAll(ctx, bench, proofs))
 	o := s.Judge(findings)
-	if err != nil {
+	if err := ctx.Err(); err != nil {
 		o.Result, o.Detail = report.NotKnown, err.Error()
 	}
-	o.Undone, o.Seconds = "restored", time.Since(started).Seconds()
+	o.Shaky, o.Seconds = t.shaky, time.Since(started).Seconds()
 	return o, findings
+}
+
+// joined adds lines to a text.
+func joined(text string, lines ...string) string {
+	return strings.TrimPrefix(strings.Join(append([]string{text}, lines...), "\n"), "\n")
 }

@@ -152,6 +152,9 @@ func tryAll(ctx context.Context, r *e2e.Run, o gateOptions, dir string, m *repor
 	if err := try("-", "the configuration as it is: all must hold", func() (report.Outcome, []report.Finding) { return r.AsItIs(ctx) }); err != nil {
 		return err
 	}
+	if err := r.KeepEnd(ctx); err != nil {
+		return err
+	}
 	for _, s := range scenarios {
 		if err := try(s.ID, s.Title, func() (report.Outcome, []report.Finding) { return r.Try(ctx, s, say) }); err != nil {
 			return err
