@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"offload-e2e/harness/nixos"
 	"offload-e2e/harness/report"
@@ -29,6 +30,28 @@ func (p *Proof) answers(ctx context.Context) bool {
 	}
 	res, ok := p.Exec(ctx, nixos.Laptop, argv...)
 	return ok && strings.Contains(string(res.Stdout), "answers")
+}
+
+// remembered is how long it is known that the desktop is away, and in which way: what a
+// dozen checks meet within seconds, one of them finds out.
+const remembered = 20 * time.Second
+
+// absence says in which way the desktop is away; found is false where it is not, and
+// only a port does not answer. State is what the port was.
+func (p *Proof) absence(ctx context.Context, state PortState) (d report.Diagnosis, found bool) {
+	p.away.Lock()
+	defer p.away.Unlock()
+	if p.away.state == state && time.Since(p.away.since) < remembered {
+		return p.away.diagnosis, true
+	}
+	if state != Unreachable && p.answers(ctx) {
+		return report.Diagnosis{}, false
+	}
+	d = p.wayOfBeingAway(ctx, state)
+	if ctx.Err() == nil {
+		p.away.state, p.away.since, p.away.diagnosis = state, time.Now(), d
+	}
+	return d, true
 }
 
 // neighbour asks anew for a machine's hardware address: a machine on the same network

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"offload-e2e/harness/machine"
@@ -38,6 +39,14 @@ type Bench struct {
 	NoMounts string
 	// Slow stretches deadlines, 1 with KVM.
 	Slow float64
+
+	// away is the way in which the desktop was found to be away last.
+	away struct {
+		sync.Mutex
+		state     PortState
+		since     time.Time
+		diagnosis report.Diagnosis
+	}
 }
 
 // Check is a claim that can be proved.

@@ -168,10 +168,7 @@ func (p *Proof) wayThere(ctx context.Context, state PortState) (report.Diagnosis
 	switch {
 	case slices.Contains(addrs, p.DesktopAddr.String()), text == "":
 		// It is where it should be, or nobody can ask it.
-		if state != Unreachable && p.answers(ctx) {
-			return report.Diagnosis{}, false
-		}
-		return p.wayOfBeingAway(ctx, state), true
+		return p.absence(ctx, state)
 	case len(addrs) == 0:
 		p.Evidence("command", nixos.Desktop, "ip -o -4 addr show", text)
 		d := p.unreachable()
