@@ -126,11 +126,11 @@ func TestConfigurationsAreAlike(t *testing.T) {
 	must(t, err)
 	// The nixpkgs is copied first, which a slow disk takes longer for than Find waits.
 	must(t, n.probe(evaluating(t)))
-	real := &Guests{Nix: n}
+	theirs := &Guests{Nix: n}
 	embedded := &nixos.Evaluator{NixBin: filepath.Dir(n.Program), Embedded: filepath.Join(vmconfigs, "embedded"),
 		Base: []string{filepath.Join(vmconfigs, "modules/e2e-guest/base.nix")}, StateDir: t.TempDir()}
 	for _, role := range []nixos.Role{nixos.Desktop, nixos.Laptop} {
-		got, err := real.Evaluate(evaluating(t), r.Hosts[role])
+		got, err := theirs.Evaluate(evaluating(t), r.Hosts[role])
 		must(t, err)
 		want, err := embedded.Evaluate(evaluating(t), r.Hosts[role])
 		must(t, err)

@@ -108,7 +108,8 @@ func (n *Nix) findVersion(ctx context.Context) error {
 
 // findNixpkgs asks which nixpkgs the flake takes, which gets it where it is not there.
 func (n *Nix) findNixpkgs(ctx context.Context) error {
-	args := []string{"flake", "metadata", "--json", "--no-write-lock-file"}
+	// Where there is no network this is asked for each run: it must not take long.
+	args := []string{"flake", "metadata", "--json", "--no-write-lock-file", "--option", "download-attempts", "2"}
 	if n.Nixpkgs != "" {
 		args = append(args, "--override-input", "nixpkgs", n.reference())
 	}

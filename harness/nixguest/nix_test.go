@@ -19,7 +19,7 @@ func TestFind(t *testing.T) {
 	if n.Program != filepath.Join(f.bin, "nix") || n.Version != "2.31.2" || string(n.Locked) != locked || n.Source != "github:NixOS/nixpkgs at 0123456" {
 		t.Errorf("found %+v", n)
 	}
-	want := [][]string{{"--version"}, {"flake", "metadata", "--json", "--no-write-lock-file", "path:/clone/vmconfigs"}}
+	want := [][]string{{"--version"}, {"flake", "metadata", "--json", "--no-write-lock-file", "--option", "download-attempts", "2", "path:/clone/vmconfigs"}}
 	if got := f.calls(); !reflect.DeepEqual(got, want) {
 		t.Errorf("nix was called with %q, want %q", got, want)
 	}
@@ -33,7 +33,7 @@ func TestFindTakesTheNixpkgsThatIsNamed(t *testing.T) {
 			if _, err := Find(deadline(t), Options{Flake: "/clone/vmconfigs", Nixpkgs: named}); err != nil {
 				t.Fatal(err)
 			}
-			want := []string{"flake", "metadata", "--json", "--no-write-lock-file", "--override-input", "nixpkgs", reference, "path:/clone/vmconfigs"}
+			want := []string{"flake", "metadata", "--json", "--no-write-lock-file", "--option", "download-attempts", "2", "--override-input", "nixpkgs", reference, "path:/clone/vmconfigs"}
 			if got := f.calls()[1]; !reflect.DeepEqual(got, want) {
 				t.Errorf("nix was called with %q, want %q", got, want)
 			}

@@ -113,6 +113,11 @@ func TestDoctor(t *testing.T) {
 		{"an old Nix is installed", func(_ *testing.T, _ *examination, p *fakePath) {
 			p.program("nix-instantiate", `echo "nix-instantiate (Nix) 2.8.1"`)
 		}, true, "Nix", stateOK, []string{"too old"}},
+		{"no NixOS guests", func(*testing.T, *examination, *fakePath) {}, true, "guests", stateOK, []string{"embedded: nix is not on PATH", "https://nixos.org/download"}},
+		{"NixOS guests", func(_ *testing.T, _ *examination, p *fakePath) {
+			p.program("nix", `case "$*" in *--version*) echo "nix (Nix) 2.31.2" ;; *)
+echo '{"locks":{"root":"root","nodes":{"root":{"inputs":{"nixpkgs":"n"}},"n":{"locked":{"type":"path","path":"/srv/nixpkgs"}}}}}' ;; esac`)
+		}, true, "guests", stateOK, []string{"nixos: nix 2.31.2 is here, with /srv/nixpkgs", "GUEST=embedded"}},
 		{"no Go", func(t *testing.T, _ *examination, p *fakePath) { lacks(t, p, "go") }, true, "Go", stateWarn, []string{"make setup"}},
 		{"no test tools", func(t *testing.T, _ *examination, p *fakePath) { lacks(t, p, "tshark") }, true, "test tools", stateWarn, []string{"tshark"}},
 		{"a lab that is gone", func(t *testing.T, e *examination, _ *fakePath) {
