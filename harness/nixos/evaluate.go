@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -182,11 +183,28 @@ func (e *Evaluator) eval(ctx context.Context, h Host, result string) ([]byte, er
 		if place := namedIn(message, h.Modules); place != "" {
 			message += "\n" + place
 		}
+		if m := undefinedRE.FindStringSubmatch(message); m != nil {
+			message += e.nearest(ctx, program, store, m[1])
+		}
 		return nil, &EvaluationError{h.Role, message}
 	}
 	// Not the configuration is to blame: Nix cannot be run, was killed, or its store
 	// cannot be used.
 	return nil, fmt.Errorf("evaluate the %s: run %s: %w: %s", h.Role, program, err, strings.TrimSpace(stderr))
+}
+
+// undefinedRE is what Nix says of a name that no `with` brings either.
+var undefinedRE = regexp.MustCompile(`undefined variable '([^']+)'`)
+
+// nearest are the names that look like one that is not known: Nix has suggestions
+// for attributes, and none for what comes by `with pkgs`.
+func (e *Evaluator) nearest(ctx context.Context, program, store, name string) string {
+	out, _, err := run(ctx, program, store, fmt.Sprintf("(import %s { modules = [ ]; }).nearest %s", Quote(e.Embedded), Quote(name)))
+	var names []string
+	if err != nil || json.Unmarshal(out, &names) != nil || len(names) == 0 {
+		return "" // the error itself is what counts
+	}
+	return fmt.Sprintf("\nDid you mean %s?", strings.Join(names, " or "))
 }
 
 // run evaluates an expression in a store.

@@ -67,6 +67,10 @@ func TestEvaluationErrors(t *testing.T) {
 		"missing import":        {"{ imports = [ ./sub/none.nix ]; }\n", []string{"error: path 'DIR/sub/none.nix' does not exist\nnamed in DIR/a.nix:1"}},
 		"missing file, read":    {"{ environment.etc.x.text = builtins.readFile ./none; }\n", []string{"error: opening file 'DIR/none': No such file or directory\nat DIR/a.nix:1:28:"}},
 		"undefined variable":    {"{ networking.hostName = nmae; }\n", []string{"error: undefined variable 'nmae'\nat DIR/a.nix:1:25:"}},
+		"name not in a `with`":  {"{ pkgs, lib, ... }: {\n environment.systemPackages = with pkgs; [ git htpo ];\n}\n", []string{"error: undefined variable 'htpo'\nat DIR/a.nix:2:", "\nDid you mean htop"}},
+		"attribute of lib":      {"{ lib, ... }: {\n networking.hostName = lib.toLowr \"X\";\n}\n", []string{"error: attribute 'toLowr' missing\nat DIR/a.nix:2:", "Did you mean toLower?"}},
+		"attribute of pkgs":     {"{ pkgs, ... }: {\n environment.systemPackages = [ pkgs.nfs-util ];\n}\n", []string{"error: attribute 'nfs-util' missing\nat DIR/a.nix:2:", "Did you mean nfs-utils?"}},
+		"set of packages":       {"{ pkgs, ... }: {\n environment.systemPackages = [ pkgs.python3Packages.requests ];\n}\n", []string{"error: attribute 'python3Packages' missing\nat DIR/a.nix:2:"}},
 		"missing package":       {"{ pkgs, ... }: { environment.systemPackages = [ pkgs.nosuchpackage ]; }\n", []string{"error: attribute 'nosuchpackage' missing\nat DIR/a.nix:1:49:"}},
 		"throw":                 {"{ networking.hostName = throw \"first\\nerror: second\"; }\n", []string{"error: first\nerror: second\nat DIR/a.nix:1:25:"}},
 		"abort":                 {"{ networking.hostName = abort \"enough\"; }\n", []string{"error: evaluation aborted with the following error message: 'enough'\nat DIR/a.nix:1:25:"}},
@@ -373,5 +377,26 @@ func TestRenderedSomethingElse(t *testing.T) {
 	e := &Evaluator{NixBin: bin, Embedded: "/none", StateDir: t.TempDir()}
 	if _, err := e.Evaluate(deadline(t), Host{Role: Desktop}); err == nil || !strings.Contains(err.Error(), "rendered something else") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// A host is evaluated in well under a second where nothing else runs.
+func BenchmarkEvaluate(b *testing.B) {
+	n := newNix(b)
+	vmconfigs := filepath.Dir(n.embedded)
+	repo, err := OpenRepository(vmconfigs, "192.168.15.7")
+	if err != nil {
+		b.Fatal(err)
+	}
+	e := &Evaluator{NixBin: filepath.Dir(n.program), Embedded: n.embedded, StateDir: n.store,
+		Base: []string{filepath.Join(vmconfigs, "modules", "e2e-guest.nix")}}
+	for _, role := range []Role{Desktop, Laptop} {
+		b.Run(string(role), func(b *testing.B) {
+			for b.Loop() {
+				if _, err := e.Evaluate(b.Context(), repo.Hosts[role]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

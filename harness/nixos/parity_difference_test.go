@@ -53,6 +53,9 @@ func (p parity) difference(host object) object {
 		if field == "users" {
 			before = p.usersBefore(before, after)
 		}
+		if field == "etcFiles" {
+			before = p.filesBefore(before, after)
+		}
 		before, after = p.neutral(before), p.neutral(after)
 		switch {
 		case !has && !had:
@@ -95,6 +98,38 @@ func (p parity) usersBefore(before, after any) object {
 		}
 	}
 	return users
+}
+
+// filesBefore are the empty host's files, with those of NixOS's own that the case
+// speaks of.
+func (p parity) filesBefore(before, after any) object {
+	files, _ := before.(object)
+	files = clone(files)
+	own, _ := after.(object)
+	all, _ := p.empty["etc"].(object)
+	for name := range own {
+		entry, there := all[name].(object)
+		if _, shown := files[name]; shown || !there {
+			continue
+		}
+		brief := object{}
+		for key, usual := range map[string]any{"mode": "symlink", "user": "+0", "group": "+0"} {
+			if entry[key] != usual {
+				brief[key] = entry[key]
+			}
+		}
+		if text, isText := entry["text"]; isText && len(brief) == 0 {
+			files[name] = text
+			continue
+		}
+		for _, key := range []string{"text", "source"} {
+			if v, has := entry[key]; has {
+				brief[key] = v
+			}
+		}
+		files[name] = brief
+	}
+	return files
 }
 
 // firewall lists are whole, and NixOS's own block of commands is cut out.

@@ -31,19 +31,27 @@ const emptyHost = `({ lib, ... }: {
 const batch = 8
 
 // TestParity renders each case of the parity suite and compares it with what
-// real NixOS renders. PARITY_CASES is another folder of cases, NIX_BIN the folder
-// of nix-instantiate.
+// real NixOS renders: those of the suite, and more that say something of every option
+// of the modules that a guest has. PARITY_CASES is another folder of cases, NIX_BIN
+// the folder of nix-instantiate.
 func TestParity(t *testing.T) {
-	folder := os.Getenv("PARITY_CASES")
-	if folder == "" {
-		folder = filepath.Join("testdata", "parity", "cases")
+	folders := []string{os.Getenv("PARITY_CASES")}
+	if folders[0] == "" {
+		folders = []string{filepath.Join("testdata", "parity", "cases"), filepath.Join("testdata", "parity", "more")}
 	}
-	folder, err := filepath.Abs(folder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := readCases(t, folder)
 	nix := newNix(t)
+	for _, folder := range folders {
+		folder, err := filepath.Abs(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		testFolder(t, nix, folder)
+	}
+}
+
+func testFolder(t *testing.T, nix nix, folder string) {
+	t.Helper()
+	want := readCases(t, folder)
 	// One Nix makes the store: two that make it at once leave it broken.
 	if _, err := nix.evaluate("{ }"); err != nil {
 		t.Fatal(err)
@@ -119,7 +127,7 @@ type nix struct {
 	program, store, embedded string
 }
 
-func newNix(t *testing.T) nix {
+func newNix(t testing.TB) nix {
 	t.Helper()
 	program := "nix-instantiate"
 	if bin := os.Getenv("NIX_BIN"); bin != "" {

@@ -9,6 +9,7 @@
 #   config, options   as lib.evalModules gives them
 #   configuration     the whole host, ready for JSON: see ./render.nix
 #   explain           path of an option, as a list -> where its value comes from
+#   nearest           a name -> those of `pkgs` and `lib` that look like it
 {
   modules,
   specialArgs ? { },
@@ -43,4 +44,12 @@ in
       inherit (eval) options config;
       inherit path;
     };
+
+  nearest =
+    name:
+    let
+      known = lib.attrNames (eval._module.args.pkgs // lib // builtins);
+      within = distance: lib.filter (lib.strings.levenshteinAtMost distance name) known;
+    in
+    lib.take 3 (lib.sortOn (lib.strings.levenshtein name) (within (if lib.stringLength name < 4 then 1 else 2)));
 }

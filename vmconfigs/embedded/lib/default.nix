@@ -50,6 +50,7 @@ fix (
     fileset = load ./fileset.nix;
     sources = load ./sources.nix;
     network = load ./network.nix;
+    gvariant = load ./gvariant.nix;
     kernel = load ./kernel.nix;
 
     inherit (builtins)

@@ -45,6 +45,24 @@ let
     "wasm64-wasi"
     "x86_64-linux"
   ];
+
+  # QEMU's name of a processor.
+  qemuArch =
+    system:
+    let
+      cpu = lib.head (lib.splitString "-" system);
+    in
+    {
+      armv6l = "arm";
+      armv7l = "arm";
+      i486 = "i386";
+      i586 = "i386";
+      i686 = "i386";
+      powerpc = "ppc";
+      powerpc64 = "ppc64";
+      powerpc64le = "ppc64le";
+    }
+    .${cpu} or cpu;
 in
 {
   options.boot.binfmt = {
@@ -66,7 +84,9 @@ in
     extra-platforms = cfg.emulatedSystems ++ [ "i686-linux" ];
     extra-sandbox-paths = lib.optionals (!cfg.preferStaticEmulators) (
       [ "/run/binfmt" ]
-      ++ map (system: "${pkgs.embedded.store.path "qemu-${system}-binfmt-P" "binfmt"}") cfg.emulatedSystems
+      ++ map (
+        system: pkgs.embedded.store.path "qemu-${qemuArch system}-binfmt-P" "binfmt"
+      ) cfg.emulatedSystems
     );
   };
 }

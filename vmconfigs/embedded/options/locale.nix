@@ -13,6 +13,18 @@ let
   zone = types.nullOr (types.addCheck types.str (s: !lib.hasInfix " " s)) // {
     description = "null or string without spaces";
   };
+
+  # Locales that the other options name, as /etc/locale.gen would.
+  asUTF8 = lib.replaceStrings [ "utf8" "utf-8" "UTF8" ] [ "UTF-8" "UTF-8" "UTF-8" ];
+  named =
+    lib.optional (cfg.defaultLocale != "C") "${cfg.defaultLocale}/${cfg.defaultCharset}"
+    ++ lib.mapAttrsToList (category: locale: "${locale}/${cfg.localeCharsets.${category} or "UTF-8"}") (
+      lib.filterAttrs (_: locale: locale != "C") (
+        lib.mapAttrs (_: asUTF8) (removeAttrs cfg.extraLocaleSettings [ "LANGUAGE" ])
+      )
+    )
+    ++ (if lib.isList cfg.extraLocales then map asUTF8 cfg.extraLocales else [ cfg.extraLocales ]);
+
   strings = description: mkOption {
     type = types.attrsOf types.str;
     default = { };
@@ -77,10 +89,13 @@ in
       supportedLocales = mkOption {
         type = types.listOf types.str;
         visible = false;
-        default = [
-          "C.UTF-8/UTF-8"
-          "en_US.UTF-8/UTF-8"
-        ];
+        default = lib.unique (
+          [
+            "C.UTF-8/UTF-8"
+            "en_US.UTF-8/UTF-8"
+          ]
+          ++ named
+        );
         description = "Locales, in the old way.";
       };
       imperativeLocale = lib.mkEnableOption "locales changed by localectl";
@@ -94,6 +109,20 @@ in
   };
 
   config = {
+    warnings =
+      lib.optional
+        (lib.subtractLists cfg.supportedLocales named != [ ] && !lib.elem "all" cfg.supportedLocales)
+        ''
+          `i18n.supportedLocales` is deprecated in favor of `i18n.extraLocales`,
+          and it seems you are using `i18n.supportedLocales` and forgot to
+          include some locales specified in `i18n.defaultLocale`,
+          `i18n.extraLocales` or `i18n.extraLocaleSettings`.
+
+          If you're trying to install additional locales not specified in
+          `i18n.defaultLocale` or `i18n.extraLocaleSettings`, consider adding
+          only those locales to `i18n.extraLocales`.
+        '';
+
     environment.sessionVariables = {
       TZDIR = "/etc/zoneinfo";
       LOCALE_ARCHIVE = "/run/current-system/sw/lib/locale/locale-archive";

@@ -130,7 +130,6 @@ in
           "systemd/networkd.conf".text = text.daemon cfg.config;
         };
       services.resolved.enable = lib.mkDefault true;
-      users.users.systemd-network.group = "systemd-network";
     })
   ];
 }

@@ -102,6 +102,5 @@ in
     nix.firewall.extraNftablesRules = [
       "ip daddr { 127.0.0.53, 127.0.0.54 } udp dport 53 accept comment \"systemd-resolved listening IPs\""
     ];
-    users.users.systemd-resolve.group = "systemd-resolve";
   };
 }

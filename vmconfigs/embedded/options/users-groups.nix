@@ -16,6 +16,23 @@ let
   cfg = config.users;
   inherit (config.ids) uids gids;
 
+  # Groups of NixOS's services, with numbers of their own, and whether they are there.
+  ofServices =
+    let
+      inherit (config) networking services systemd;
+    in
+    {
+      dhcpcd =
+        networking.dhcpcd.enable
+        && (
+          networking.useDHCP || lib.any (i: i.useDHCP == true) (lib.attrValues networking.interfaces)
+        );
+      nscd = services.nscd.enable;
+      resolvconf = networking.resolvconf.enable;
+      systemd-coredump = systemd.coredump.enable;
+      systemd-oom = systemd.oomd.enable;
+    };
+
   # useradd(8) refuses longer names.
   short =
     what: name:
@@ -274,15 +291,11 @@ in
         "systemd-journal"
         "systemd-network"
         "systemd-resolve"
-        "systemd-timesync"
       ] (name: { gid = gids.${name}; })
-      // lib.genAttrs [
-        "dhcpcd"
-        "nscd"
-        "resolvconf"
-        "systemd-coredump"
-        "systemd-oom"
-      ] (_: { });
+      // lib.optionalAttrs config.services.timesyncd.enable {
+        systemd-timesync.gid = gids.systemd-timesync;
+      }
+      // lib.genAttrs (lib.attrNames (lib.filterAttrs (_: on: on) ofServices)) (_: { });
 
     # A fresh state directory has nobody in it, so only those who shall be.
     systemd.services.linger-users = mkIf cfg.manageLingering {

@@ -1,0 +1,2 @@
+# nix.enable = false.
+{ nix.enable = false; nix.gc.automatic = false; }

@@ -1,0 +1,1 @@
+{ config, ... }: { imports = [ ./m04-b.nix ]; networking.firewall.allowedTCPPorts = [ 10 ]; }

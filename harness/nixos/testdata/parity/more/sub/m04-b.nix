@@ -1,0 +1,1 @@
+{ networking.firewall.allowedTCPPorts = [ 11 ]; environment.etc.b.text = "b"; }

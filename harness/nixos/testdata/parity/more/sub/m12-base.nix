@@ -1,0 +1,1 @@
+{ lib, ... }: { options.kind = lib.mkOption { type = lib.types.str; default = "base"; }; options.tags = lib.mkOption { type = lib.types.listOf lib.types.str; default = [ ]; }; config.tags = [ "from-base" ]; }

@@ -1,0 +1,1 @@
+{ environment.etc.off.text = "off"; }
