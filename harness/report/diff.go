@@ -161,18 +161,8 @@ func (d *Difference) Markdown(w io.Writer) error {
 			continue
 		}
 		fmt.Fprintf(b, "\n**%s**\n", list.heading)
-		for _, c := range list.changes {
-			fmt.Fprintf(b, "\n- **%s** on %s: ", cell(c.Check), cell(c.Machine))
-			if c.Code != "" {
-				fmt.Fprintf(b, "%s: ", code(c.Code))
-			}
-			b.WriteString(cell(c.Words))
-			if c.Source != "" {
-				fmt.Fprintf(b, "<br>at %s", code(c.Source))
-			}
-			if c.Remedy != "" {
-				fmt.Fprintf(b, "<br>to do: %s", cell(c.Remedy))
-			}
+		for _, same := range byCause(list.changes) {
+			d.cause(b, same)
 		}
 		b.WriteString("\n")
 	}
@@ -195,4 +185,42 @@ func (d *Difference) Markdown(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// byCause takes changes together that have one cause, in the order of the first.
+func byCause(changes []Change) [][]Change {
+	var groups [][]Change
+	for _, c := range changes {
+		i := slices.IndexFunc(groups, func(g []Change) bool {
+			return c.Code != "" && g[0].Code == c.Code && g[0].Machine == c.Machine && g[0].Source == c.Source
+		})
+		if i < 0 {
+			groups = append(groups, []Change{c})
+		} else {
+			groups[i] = append(groups[i], c)
+		}
+	}
+	return groups
+}
+
+// cause writes what broke by one cause.
+func (d *Difference) cause(b *strings.Builder, same []Change) {
+	first := same[0]
+	var checks []string
+	for _, c := range same {
+		checks = union(checks, []string{"**" + cell(c.Check) + "**"})
+	}
+	fmt.Fprintf(b, "\n- %s on %s: ", strings.Join(checks, ", "), cell(first.Machine))
+	if first.Code != "" {
+		fmt.Fprintf(b, "%s: ", code(first.Code))
+	}
+	b.WriteString(cell(first.Words))
+	if file, line, ok := Place(first.Source, d.After.Config); ok && line > 0 {
+		fmt.Fprintf(b, "<br>at %s", code(fmt.Sprintf("%s:%d", file, line)))
+	} else if first.Source != "" {
+		fmt.Fprintf(b, "<br>at %s", code(first.Source))
+	}
+	if first.Remedy != "" {
+		fmt.Fprintf(b, "<br>to do: %s", cell(first.Remedy))
+	}
 }

@@ -107,20 +107,22 @@ func (p *paths) gate(ctx context.Context, o gateOptions, scenarios []*scenario.S
 	if err == nil || len(m.Scenarios) > 0 {
 		err = errors.Join(err, conclude(out, dir, m))
 	}
-	if err := saveGate(dir, recorder, layout, m.Run); err != nil {
+	// The page shows what the machines have to tell.
+	err = errors.Join(err, l.gather(ctx))
+	if err := saveGate(dir, recorder, layout); err != nil {
 		return err
 	}
 	var status exitStatus
 	if s == nil || ctx.Err() != nil || err != nil && !errors.As(err, &status) || !o.keeps(err, report.Pass) {
 		return errors.Join(err, l.close(ctx))
 	}
-	return p.stay(ctx, s, l, errors.Join(err, l.gather(ctx)), out)
+	return p.stay(ctx, s, l, err, out)
 }
 
 // saveGate writes the gate's report: what the walk to the end of the phases recorded,
 // with the matrix.
-func saveGate(dir string, recorder *report.Recorder, layout report.Layout, id string) error {
-	if err := errors.Join(report.Save(dir, recorder.Report()), layout.Publish(id)); err != nil {
+func saveGate(dir string, recorder *report.Recorder, layout report.Layout) error {
+	if err := publish(layout, dir, recorder.Report()); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	return nil
