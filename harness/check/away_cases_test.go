@@ -109,7 +109,11 @@ func lastingCases() []broken {
 	const accepted = "building '/nix/store/x.drv' on 'ssh-ng://nix-builder@192.168.15.7'...\n"
 	return []broken{
 		{name: "O3 lost after it was accepted", check: LongBuild(), code: "builder.lost", says: []string{"does not try again"},
-			change: build(1, accepted+"Timeout, server 192.168.15.7 not responding.\nerror: unexpected end-of-file\n")},
+			change: func(w *world) {
+				w.builds("lost")
+				w.away(Unreachable)
+				w.laptop.on("timeout 45 *", said(255, "ssh: connect to host 192.168.15.7 port 22: No route to host\n"))
+			}},
 		{name: "M2 upload lock, as a build sees it", check: RemoteBuild(), code: "builder.upload-locked", says: []string{"process 77"}, change: build(124, accepted)},
 		{name: "M2 upload lock", check: BuildEnds(), code: "builder.upload-locked", says: []string{"process 77"}, change: build(124, accepted)},
 		{name: "M5 somebody else's lock", check: TwoClients(), code: "builder.output-locked", says: []string{"/nix/store/x"},

@@ -33,15 +33,18 @@ func LongBuild() Check {
 // lost is the diagnosis of a connection that ended while the desktop was building, nil
 // where that is not what happened: Nix does not try again elsewhere.
 func lost(said words) *report.Diagnosis {
-	accepted := said.has(" on 'ssh://", " on 'ssh-ng://")
-	ended := said.has("unexpected end-of-file", "Nix daemon disconnected", "Broken pipe", "Connection reset by peer", "not responding",
-		"Connection closed by", "client_loop:", "Connection timed out")
-	if !accepted || !ended {
+	if !said.has(" on 'ssh://", " on 'ssh-ng://") {
 		return nil
 	}
-	last := nixError(said)
-	return &report.Diagnosis{Code: "builder.lost", Effective: last, Expected: "a finished build",
-		Sentence: fmt.Sprintf("the desktop had accepted the build, and was lost before its end; a finished build was to come, and Nix does not try again on the laptop: %s", last)}
+	for line := range strings.Lines(string(said)) {
+		if !words(line).has("unexpected end-of-file", "Nix daemon disconnected", "Broken pipe", "Connection reset by peer", "not responding", "Connection closed by", "client_loop:") {
+			continue
+		}
+		why := strings.TrimSpace(line)
+		return &report.Diagnosis{Code: "builder.lost", Effective: why, Expected: "a finished build",
+			Sentence: fmt.Sprintf("the desktop had accepted the build, and was lost before its end; a finished build was to come, and Nix does not try again on the laptop: %s", why)}
+	}
+	return nil
 }
 
 // BuildEnds proves that a build which has to run on the desktop ends, with success or

@@ -35,6 +35,9 @@ func (p *Proof) whyNoBuild(ctx context.Context, res provider.Result, since strin
 			return *d, true
 		}
 	}
+	if d := lost(said); d != nil {
+		return *d, true
+	}
 	s, err := p.nixSettings(ctx, nixos.Laptop)
 	if err != nil {
 		return p.buildFailed(said), true
@@ -46,9 +49,6 @@ func (p *Proof) whyNoBuild(ctx context.Context, res provider.Result, since strin
 	b := p.builder(ctx)
 	if login, ok := p.login(ctx, b, "nix-store", "--version"); ok && !login.OK() {
 		return p.whyNoLogin(ctx, b, login, since), true
-	}
-	if d := lost(said); d != nil {
-		return *d, true
 	}
 	if feature, lacks := desktopLacks(said); lacks {
 		return report.Diagnosis{Code: "builder.build-failed", Sentence: "the desktop itself does not have " + feature + ", whatever builders say"}, false
