@@ -2,7 +2,7 @@
 # With any failure make itself exits with 2; .bin/offload-e2e tells them apart.
 
 CONFIG   ?=# folder with the configuration to test (default vmconfigs)
-PROVIDER ?=# what runs the machines: auto, qemu
+PROVIDER ?=# what runs the machines: auto, qemu, docker
 GUEST    ?=# what the machines are: auto, embedded, nixos
 KEYS     ?=# exchange the keys as a user would, or trust only those in the config
 LABELS   ?=# run only specs with these labels, e.g. 'phase2 || fallback'

@@ -88,6 +88,7 @@ func Open(ctx context.Context, o Options) (*Run, error) {
 	}
 	r.Recorder.EditRun(func(run *report.Run) {
 		run.Accelerator, run.Restored = string(accel), r.Lab.Restored
+		run.Engine, run.Grants = r.Lab.Granted()
 	})
 	return r, nil
 }

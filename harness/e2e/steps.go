@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"offload-e2e/harness/check"
+	"offload-e2e/harness/lab"
 	"offload-e2e/harness/nixos"
 	"offload-e2e/harness/provider"
 )
@@ -71,7 +72,22 @@ func (r *Run) Authorize(ctx context.Context) error {
 	const script = `[ -e "$1" ] || { install -d -m 700 -o "$2" -g "$(id -gn "$2")" "$(dirname "$1")" && install -m 600 -o "$2" -g "$(id -gn "$2")" /dev/null "$1"; }; cat >>"$1"`
 	_, err = r.Succeed(ctx, nixos.Desktop, public+"\n", "bash", "-c", script, "authorize",
 		path.Join(bench.BuilderHome(), ".ssh/authorized_keys"), bench.BuilderUser())
-	return err
+	if err != nil {
+		return err
+	}
+	return r.waitPenalty(ctx)
+}
+
+// waitPenalty waits until the desktop's sshd listens to the laptop again: the logins
+// that it refused in phase 2 came faster than a person's, and it makes who fails so
+// often wait (PerSourcePenalties, sshd_config(5)). An sshd that never does is for the
+// checks to find.
+func (r *Run) waitPenalty(ctx context.Context) error {
+	const banner = `exec 3<>"/dev/tcp/$1/22" && IFS= read -r -t 5 line <&3 && [[ $line == SSH-* ]]`
+	waiting, cancel := context.WithTimeout(ctx, 45*time.Second)
+	defer cancel()
+	_ = r.Lab.Laptop.WaitForCommand(waiting, "timeout", "10", "bash", "-c", banner, "banner", lab.DesktopAddr.String())
+	return ctx.Err()
 }
 
 // MakeCacheKeys types offload-generate-cache-keys (phase 1, step 5). A key that is

@@ -108,6 +108,15 @@ func (m *Machine) DialManagement(ctx context.Context) (net.Conn, error) {
 // Image is what the machine was booted from; it knows the keys to enter it.
 func (m *Machine) Image() *guest.Image { return m.image }
 
+// Granted says what runs the machines, and which rights it took to run them, where
+// those are more than the usual.
+func (l *Lab) Granted() (engine string, grants []string) {
+	if g, ok := l.provider.(provider.Granted); ok {
+		return g.Engine(), g.Grants()
+	}
+	return "", nil
+}
+
 // Machines are both machines, the desktop first.
 func (l *Lab) Machines() []*Machine { return []*Machine{l.Desktop, l.Laptop} }
 

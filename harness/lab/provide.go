@@ -162,7 +162,7 @@ func (l *Lab) newDocker(ctx context.Context, transport dialed) (provider.Provide
 		return nil, &provider.MissingError{Provider: Docker, Ability: "NixOS guests", Reason: "containers are made of the embedded guest: use GUEST=embedded, or PROVIDER=qemu"}
 	}
 	return docker.New(ctx, docker.Options{
-		Image:        docker.Image{ID: img.ID, Rootfs: img.Path(guest.RootfsName)},
+		Image:        docker.Image{ID: img.ID + "-" + img.Files[guest.RootfsName][:8], Rootfs: img.Path(guest.RootfsName)},
 		CableProgram: filepath.Join(l.options.Programs, "lan-cable"),
 		Cable:        func(name string) string { return l.socket(name, "lan") },
 		Transport:    transport,

@@ -54,6 +54,13 @@ type Clock interface {
 	SetClock(ctx context.Context, now time.Time) error
 }
 
+// Granted is a provider that needs rights beyond the usual, and says which and why.
+type Granted interface {
+	// Engine is what runs the machines, with its version.
+	Engine() string
+	Grants() []string
+}
+
 // MissingError tells of an ability that a provider, or this machine of the
 // harness's, has not. Whoever needs it skips, with the reason.
 type MissingError struct {

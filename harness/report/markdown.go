@@ -67,6 +67,9 @@ func subject(r *Report) string {
 	if r.Run.Provider != "" {
 		text += " of " + r.Run.Provider
 	}
+	if r.Run.Engine != "" {
+		text += " (" + r.Run.Engine + ")"
+	}
 	if r.Run.Accelerator != "" {
 		text += " (" + r.Run.Accelerator + ")"
 	}

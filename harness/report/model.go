@@ -43,6 +43,11 @@ type Run struct {
 	// Inputs is a hash of the configuration and the guest image: of two runs with the
 	// same, a finding that differs is flaky.
 	Inputs string `json:"inputs,omitempty"`
+	// Grants are the rights beyond the usual that the provider took, and why.
+	Grants []string `json:"grants,omitempty"`
+	// Engine is what ran the machines, where that is a program with a version: "Docker
+	// Engine 20.10.24, Linux 6.1".
+	Engine string `json:"engine,omitempty"`
 	// Shard is "2/8" for a part of a run.
 	Shard string `json:"shard,omitempty"`
 }

@@ -58,7 +58,7 @@ func newExamination(p *paths, s system) *examination {
 func (e *examination) questions() []func(context.Context) []condition {
 	return []func(context.Context) []condition{
 		e.platform, e.goToolchain, e.hypervisor, e.accelerator, e.resources, e.guestImage, e.builders, e.debianMirror,
-		e.rootRights, e.bootedMachines, e.runningLab, e.nix, e.guests, e.docker, e.testTools,
+		e.rootRights, e.bootedMachines, e.runningLab, e.nix, e.guests, e.docker, e.provider, e.testTools,
 	}
 }
 
@@ -303,11 +303,14 @@ func (e *examination) guests(ctx context.Context) []condition {
 	return one("guests", stateOK, "embedded: "+c.Reason, c.WayOut)
 }
 
-func (e *examination) docker(context.Context) []condition {
-	if e.program("docker") == "" {
-		return one("Docker", stateOK, "not installed, not used by this version", "")
-	}
-	return one("Docker", stateOK, "installed, not used by this version", "")
+func (e *examination) docker(ctx context.Context) []condition {
+	return one("containers", stateOK, "PROVIDER=docker: "+dockerOutlook(ctx).why, "")
+}
+
+// provider says what PROVIDER=auto comes to.
+func (e *examination) provider(ctx context.Context) []condition {
+	name, why := automatic(providers(ctx))
+	return one("provider", stateOK, "auto is "+name+": "+why, "")
 }
 
 func (e *examination) testTools(context.Context) []condition {

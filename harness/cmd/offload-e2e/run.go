@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"offload-e2e/harness/e2e"
-	"offload-e2e/harness/lab"
 	"offload-e2e/harness/report"
 	"offload-e2e/harness/shard"
 )
@@ -69,7 +68,8 @@ func (o runOptions) supported() error {
 // chosen is the provider that runs the machines.
 func (o runOptions) chosen() string {
 	if o.provider == "auto" || o.provider == "" {
-		return lab.QEMU
+		name, _ := automatic(providers(context.Background()))
+		return name
 	}
 	return o.provider
 }
@@ -101,7 +101,7 @@ takes the desktop away in every way. The verdict is its exit status.`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.config, "config", p.config(), "the configuration under test: a folder of the shape of /etc/nixos")
-	f.StringVar(&o.provider, "provider", "auto", "what runs the machines: auto, qemu")
+	f.StringVar(&o.provider, "provider", "auto", "what runs the machines: auto, qemu, docker")
 	f.StringVar(&o.guest, "guest", "auto", "what the machines are: auto (nixos where nix can build it), embedded, nixos")
 	f.StringVar(&o.keys, "keys", "exchange", "exchange: the laptop is told the desktop's new cache key; config: only keys in the configuration count")
 	f.StringVar(&o.labels, "labels", "", "which parts to run, as a Ginkgo label filter: phase1 || phase2, !fallback")
@@ -140,6 +140,10 @@ func (p *paths) run(ctx context.Context, o runOptions, s *supervisor, out io.Wri
 		Command: o.again(p), Harness: version(), Shard: o.part.String()})
 	look := report.LookOf(out, os.Getenv)
 	progress := report.NewProgress(out, look)
+	if o.provider == "auto" {
+		name, why := automatic(providers(ctx))
+		progress.Note("  provider " + name + ": " + why)
+	}
 	open, counts, runErr := p.walk(ctx, o, held.dir, dir, recorder, progress)
 	defer func() { _ = open.close(ctx) }()
 	progress.Close()

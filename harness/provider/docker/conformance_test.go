@@ -47,7 +47,7 @@ func TestConformance(t *testing.T) {
 		lan := conformance.LAN(t, state)
 		name := docker.LabOf(state)
 		p, err := docker.New(t.Context(), docker.Options{
-			Image: docker.Image{ID: img.ID, Rootfs: img.Path(guest.RootfsName)}, CableProgram: program, Lab: name, Say: t.Logf,
+			Image: docker.Image{ID: img.ID + "-" + img.Files[guest.RootfsName][:8], Rootfs: img.Path(guest.RootfsName)}, CableProgram: program, Lab: name, Say: t.Logf,
 			Cable: func(name string) string { return conformance.LANSocket(state, name) },
 			Transport: func(name string, dial func(context.Context) (net.Conn, error)) (provider.Transport, error) {
 				return machine.New(machine.Config{Name: name, Signer: signer, HostKey: hostKey, Dial: dial})

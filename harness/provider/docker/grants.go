@@ -1,29 +1,23 @@
 package docker
 
 import (
+	"strings"
+
 	"github.com/moby/moby/api/types/container"
 )
 
-// Grant is a right beyond the engine's defaults that containers get, and why.
-type Grant struct{ Right, Why string }
-
-// Grants are all of them: the least with which systemd boots as PID 1 and Nix builds
-// in a sandbox.
-func Grants() []Grant {
-	return []Grant{
-		{"CAP_SYS_ADMIN", "systemd mounts, and Nix makes sandboxes"},
-		{"CAP_NET_ADMIN", "lan0, and the firewall under test"},
-		{"CAP_DAC_READ_SEARCH", "the NFS server opens files by handle"},
-		{"CAP_SYS_BOOT", "a machine's own reboot can be told from its end; it reaches no further than the container"},
-		{"seccomp unconfined", "the default filter forbids what Nix's sandbox does (pivot_root)"},
-		{"apparmor unconfined", "the default profile forbids mounting"},
-		{"unmasked /proc", "the kernel lets Nix's sandbox mount its own only so; /proc/sys is read-only but for the network's part"},
-		{"/dev/net/tun", "lan0"},
-	}
+// grants are the rights beyond the engine's defaults that containers get: the least
+// with which systemd boots as PID 1 and Nix builds in a sandbox.
+var grants = []struct{ right, why string }{ //nolint:gochecknoglobals // a constant
+	{"CAP_SYS_ADMIN", "systemd mounts, and Nix makes sandboxes"},
+	{"CAP_NET_ADMIN", "lan0, and the firewall under test"},
+	{"CAP_DAC_READ_SEARCH", "the NFS server opens files by handle"},
+	{"CAP_SYS_BOOT", "a machine's own reboot can be told from its end; it reaches no further than the container"},
+	{"seccomp=unconfined", "the default filter forbids what Nix's sandbox does (pivot_root)"},
+	{"apparmor=unconfined", "the default profile forbids mounting"},
+	{"unmasked /proc", "the kernel lets Nix's sandbox mount its own only so; /proc/sys is read-only but for the network's part"},
+	{"/dev/net/tun", "lan0"},
 }
-
-// capabilities are those of Grants.
-var capabilities = []string{"SYS_ADMIN", "NET_ADMIN", "DAC_READ_SEARCH", "SYS_BOOT"} //nolint:gochecknoglobals // a constant
 
 // first is what PID 1 does before it is systemd: the files that engines mount are
 // the configuration's to write; systemd has a place for its control groups; and
@@ -47,8 +41,14 @@ var volumes = []string{"/nix", "/var/lib"} //nolint:gochecknoglobals // a consta
 func grant(memoryMiB int) func(*container.HostConfig) {
 	return func(c *container.HostConfig) {
 		c.NetworkMode = "none"
-		c.CapAdd = capabilities
-		c.SecurityOpt = []string{"seccomp=unconfined", "apparmor=unconfined"}
+		for _, g := range grants {
+			switch name, is := strings.CutPrefix(g.right, "CAP_"); {
+			case is:
+				c.CapAdd = append(c.CapAdd, name)
+			case strings.HasSuffix(g.right, "=unconfined"):
+				c.SecurityOpt = append(c.SecurityOpt, g.right)
+			}
+		}
 		c.MaskedPaths, c.ReadonlyPaths = []string{}, []string{}
 		c.Tmpfs = map[string]string{"/run": "exec", "/tmp": "exec"}
 		c.Devices = []container.DeviceMapping{{PathOnHost: "/dev/net/tun", PathInContainer: "/dev/net/tun", CgroupPermissions: "rwm"}}

@@ -25,7 +25,8 @@ const importTimeout = 5 * time.Minute
 
 // Image is a guest's root file system.
 type Image struct {
-	// ID is its content hash.
+	// ID is the guest's content hash, and the beginning of this file's own: of two
+	// guests built by one recipe each has keys of its own.
 	ID string
 	// Rootfs is a file: tar(5), compressed by zstd(1).
 	Rootfs string
@@ -33,8 +34,12 @@ type Image struct {
 
 func (i Image) reference() string { return repository + ":" + i.ID }
 
+// imageAge is for how long images of other guests are kept: another host may use
+// the same engine.
+const imageAge = 24 * time.Hour
+
 // load makes sure that the engine has the image. Images of other guests that no
-// container uses are removed: they are of earlier versions.
+// container uses are removed once they are old.
 func (e *Engine) load(ctx context.Context, i Image, say func(string, ...any)) error {
 	ctx, cancel := context.WithTimeout(ctx, importTimeout)
 	defer cancel()
@@ -91,7 +96,7 @@ func (e *Engine) removeOldImages(ctx context.Context, keep Image) error {
 		return fmt.Errorf("look for images of earlier guests: %w", err)
 	}
 	for _, image := range images.Items {
-		if slices.ContainsFunc(image.RepoTags, func(tag string) bool { return strings.HasSuffix(tag, ":"+keep.ID) }) {
+		if time.Since(time.Unix(image.Created, 0)) < imageAge || slices.ContainsFunc(image.RepoTags, func(tag string) bool { return strings.HasSuffix(tag, ":"+keep.ID) }) {
 			continue
 		}
 		for _, tag := range image.RepoTags {

@@ -57,6 +57,7 @@ type Provider struct {
 var (
 	_ provider.Provider    = (*Provider)(nil)
 	_ provider.Snapshotter = (*Provider)(nil)
+	_ provider.Granted     = (*Provider)(nil)
 )
 
 // New connects to the engine. Nothing is started before Create.
@@ -78,7 +79,16 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 func (p *Provider) Name() string { return Name }
 
 // Engine is what runs the containers.
-func (p *Provider) Engine() *Engine { return p.engine }
+func (p *Provider) Engine() string { return p.engine.Version }
+
+// Grants are the rights that containers get beyond the engine's defaults.
+func (p *Provider) Grants() []string {
+	words := make([]string, 0, len(grants))
+	for _, g := range grants {
+		words = append(words, g.right+": "+g.why)
+	}
+	return words
+}
 
 // Machines are those Create made, as far as it came.
 func (p *Provider) Machines() []provider.Machine {
