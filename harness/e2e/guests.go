@@ -129,6 +129,9 @@ func (r *Run) makeEmbedded(ctx context.Context, o Options, evaluator *nixos.Eval
 			g.Go(func() (err error) {
 				bases[i], err = evaluator.Evaluate(ctx, nixos.Host{Role: role,
 					Settings: []string{fmt.Sprintf(`{ networking.hostName = %s; }`, nixos.Quote(hostNames[role]))}})
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
 				if err != nil {
 					return fmt.Errorf("evaluate the machine's own base (this is not your configuration's fault): %w", errors.New(err.Error()))
 				}

@@ -61,6 +61,9 @@ func (n *Nix) BuildSystem(ctx context.Context, c *nixos.Configuration, say func(
 func (g *Guests) Base(ctx context.Context, role nixos.Role, hostName string, say func(format string, args ...any)) (*nixos.Configuration, *guest.Image, error) {
 	h := nixos.Host{Role: role, Settings: []string{fmt.Sprintf(`{ networking.hostName = %s; }`, nixos.Quote(hostName))}}
 	c, bundle, err := g.evaluate(ctx, h, "bundle")
+	if ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("evaluate the machine's own base (this is not your configuration's fault): %w", errors.New(err.Error()))
 	}

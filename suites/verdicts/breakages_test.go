@@ -1,3 +1,5 @@
+//go:build labs
+
 package verdicts
 
 import (
@@ -7,21 +9,6 @@ import (
 	"testing"
 
 	"offload-e2e/harness/report"
-)
-
-// Files of the reference that are broken.
-const (
-	server   = "modules/services/offload-server.nix"
-	client   = "modules/services/laptop-offload-client.nix"
-	builders = "modules/services/offload/client.nix"
-	settings = "modules/services/offload/nix-settings.nix"
-)
-
-// The walk as far as a fault must be noticed.
-const (
-	onDesktop = "phase1"
-	onLaptop  = "phase1 || phase2"
-	exchanged = "phase1 || phase2 || phase3"
 )
 
 // breakages are ten ways in which hands break the reference: a text in one of its
@@ -59,7 +46,19 @@ var breakages = []struct {
 
 // Whoever breaks the reference is told what they broke, and nothing else before it.
 func TestBreakages(t *testing.T) {
+	breaking(t, func(labels string) bool { return labels != onLaptop })
+}
+
+// These are found by evaluation alone, too: harness/e2e, TestBrokenConfigurations.
+func TestBreakagesOfTheLaptop(t *testing.T) {
+	breaking(t, func(labels string) bool { return labels == onLaptop })
+}
+
+func breaking(t *testing.T, these func(labels string) bool) {
 	for _, b := range breakages {
+		if !these(b.labels) {
+			continue
+		}
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
 			p := newPlace(t)
@@ -81,7 +80,7 @@ func TestBreakages(t *testing.T) {
 func TestFieldConfiguration(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	o := p.run("--config", filepath.Join(p.root, "fixtures", "configurations", "field"), "--labels", "phase1 || phase2 || phase3 || phase4")
+	o := p.run("--config", filepath.Join(p.root, "fixtures", "configurations", "field"), "--labels", "!fallback")
 	cause := o.first("builder.not-configured")
 	if want := client + ":13"; !strings.HasSuffix(cause.Source, want) {
 		t.Errorf("%s is blamed, not %s", cause.Source, want)

@@ -28,6 +28,21 @@ const (
 	exitInfra  = 3
 )
 
+// Files of the reference that are broken.
+const (
+	server   = "modules/services/offload-server.nix"
+	client   = "modules/services/laptop-offload-client.nix"
+	builders = "modules/services/offload/client.nix"
+	settings = "modules/services/offload/nix-settings.nix"
+)
+
+// The walk as far as a fault must be noticed.
+const (
+	onDesktop = "phase1"
+	onLaptop  = "phase1 || phase2"
+	exchanged = "phase1 || phase2 || phase3"
+)
+
 // limit is for whatever a test waits for: a run under emulation, on a busy machine.
 const limit = 12 * time.Minute
 
@@ -57,7 +72,7 @@ func newPlace(t *testing.T) *place {
 	t.Helper()
 	bundle := os.Getenv(bundleVariable)
 	if bundle == "" {
-		t.Skipf("boots real machines: make test TESTS=./suites/... sets %s", bundleVariable)
+		t.Skipf("needs a guest image: make test sets %s", bundleVariable)
 	}
 	return newPlaceIn(t, filepath.Dir(filepath.Dir(bundle)))
 }
