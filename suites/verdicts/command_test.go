@@ -185,7 +185,7 @@ func (p *place) run(args ...string) outcome {
 
 // begin starts `offload-e2e run`.
 func (p *place) begin(args ...string) *process {
-	return p.start(append([]string{"run", "--report", p.reports}, args...)...)
+	return p.start(append([]string{"run", "--guest", "embedded", "--report", p.reports}, args...)...)
 }
 
 // outcome is how a run ended.

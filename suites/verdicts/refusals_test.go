@@ -100,7 +100,7 @@ func TestMachinesThatAreRefused(t *testing.T) {
 			test.prepare(p)
 			args := test.args
 			if args[0] == "run" {
-				args = append(args, "--report", p.reports)
+				args = append(args, "--guest", "embedded", "--report", p.reports)
 			}
 			p.start(args...).end().is(exitInfra, test.says...)
 			p.nothingLeft()
