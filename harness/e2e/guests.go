@@ -54,6 +54,8 @@ func ChooseGuest(ctx context.Context, kind, provider string, o nixguest.Options)
 		return Choice{Kind: guest.Embedded, Reason: "as asked for"}, nil
 	case provider != lab.QEMU && kind == Auto:
 		return Choice{Kind: guest.Embedded, Reason: "PROVIDER=" + provider + " runs no other"}, nil
+	case provider != lab.QEMU:
+		return Choice{}, &nixguest.UnavailableError{Reason: "PROVIDER=" + provider + " runs embedded guests alone", WayOut: "NixOS guests run by PROVIDER=qemu."}
 	}
 	nix, err := nixguest.Find(ctx, o)
 	var unavailable *nixguest.UnavailableError

@@ -28,6 +28,7 @@ echo '{"locks":{"root":"root","nodes":{"root":{"inputs":{"nixpkgs":"n"}},"n":{"l
 		"embedded, though nix works":  {nix: works, kind: guest.Embedded, provider: lab.QEMU, want: guest.Embedded, reason: "as asked for"},
 		"nixos, and nix works":        {nix: works, kind: guest.NixOS, provider: lab.QEMU, want: guest.NixOS, reason: "as asked for"},
 		"nixos, and there is no nix":  {kind: guest.NixOS, provider: lab.QEMU, refused: true, reason: "nix is not on PATH"},
+		"nixos, by another provider":  {nix: works, kind: guest.NixOS, provider: "docker", refused: true, reason: "PROVIDER=docker runs embedded guests alone"},
 		"nixos, and nix has no flake": {nix: offline, kind: guest.NixOS, provider: lab.QEMU, refused: true, reason: "no nixpkgs can be had"},
 	} {
 		t.Run(name, func(t *testing.T) {
