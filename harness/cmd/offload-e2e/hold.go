@@ -116,7 +116,7 @@ func (h *held) sweep() error {
 	defer cancel()
 	machines := filepath.Join(h.dir, "machines")
 	if _, err := os.Stat(machines); err == nil {
-		if err := errors.Join(qemu.Sweep(ctx, machines), docker.Sweep(ctx, machines)); err != nil {
+		if err := errors.Join(docker.Sweep(ctx, machines), qemu.Sweep(ctx, machines)); err != nil {
 			return err
 		}
 	}
