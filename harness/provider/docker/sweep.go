@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
@@ -127,12 +128,24 @@ func (e *Engine) sweep(ctx context.Context, lab string) error {
 	return errors.Join(errs...)
 }
 
-// remove removes a container, whatever it does, and its volumes.
+// remove removes a container, whatever it does, and its volumes, and returns once it
+// is gone: an engine that is busy with it, still making it or removing it already,
+// is asked again.
 func (e *Engine) remove(ctx context.Context, id string) error {
-	_, err := e.api.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
-	// A conflict: another process removes it already.
-	if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) {
-		return fmt.Errorf("remove a container: %w", err)
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		_, err := e.api.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+		if err == nil || errdefs.IsNotFound(err) {
+			return nil
+		}
+		if !errdefs.IsConflict(err) {
+			return fmt.Errorf("remove a container: %w", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("remove a container: %w", err)
+		}
 	}
-	return nil
 }
