@@ -37,7 +37,7 @@ type Options struct {
 
 // Timeouts of what a machine does.
 const (
-	bootTimeout     = 2 * time.Minute
+	bootTimeout     = 4 * time.Minute
 	powerOffTimeout = 90 * time.Second
 	removeTimeout   = time.Minute
 )
