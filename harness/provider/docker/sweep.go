@@ -106,12 +106,31 @@ func (e *Engine) Left(ctx context.Context, lab string) ([]string, error) {
 	return left, err
 }
 
-// sweep removes all that is a lab's.
+// sweep removes all that is a lab's, and returns once nothing is listed: an engine
+// whose client was killed still makes what it was asked for, and lists it before it
+// can be removed.
 func (e *Engine) sweep(ctx context.Context, lab string) error {
-	containers, images, err := e.find(ctx, lab)
-	if err != nil {
-		return err
+	ctx, cancel := context.WithTimeout(ctx, removeTimeout)
+	defer cancel()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		containers, images, err := e.find(ctx, lab)
+		if err != nil || len(containers)+len(images) == 0 {
+			return err
+		}
+		if err := e.removeAll(ctx, containers, images); err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("remove the lab's containers: %d are still there: %w", len(containers), ctx.Err())
+		}
 	}
+}
+
+func (e *Engine) removeAll(ctx context.Context, containers []container.Summary, images []image.Summary) error {
 	var g errgroup.Group
 	for _, c := range containers {
 		g.Go(func() error { return e.remove(ctx, c.ID) })
