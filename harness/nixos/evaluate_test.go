@@ -389,7 +389,7 @@ func BenchmarkEvaluate(b *testing.B) {
 		b.Fatal(err)
 	}
 	e := &Evaluator{NixBin: filepath.Dir(n.program), Embedded: n.embedded, StateDir: n.store,
-		Base: []string{filepath.Join(vmconfigs, "modules", "e2e-guest.nix")}}
+		Base: []string{filepath.Join(vmconfigs, "modules", "e2e-guest", "base.nix")}}
 	for _, role := range []Role{Desktop, Laptop} {
 		b.Run(string(role), func(b *testing.B) {
 			for b.Loop() {
