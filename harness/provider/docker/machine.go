@@ -176,8 +176,18 @@ func (m *Machine) create(ctx context.Context, image string) error {
 	if err != nil {
 		return fmt.Errorf("create the container: %w", err)
 	}
+	if err := m.put(ctx, noSSHDPath, []byte(noSSHD), 0o644); err != nil {
+		return err
+	}
 	return m.put(ctx, cablePath, program, 0o755)
 }
+
+// The guest's own sshd for the harness waits for a cable that containers have not;
+// each connection has one of its own here.
+const (
+	noSSHDPath = "/usr/lib/systemd/system/offload-e2e-sshd.service.d/container.conf"
+	noSSHD     = "[Unit]\nConditionVirtualization=!container\n"
+)
 
 // put writes a file into the container, which need not run.
 func (m *Machine) put(ctx context.Context, path string, content []byte, mode int64) error {
