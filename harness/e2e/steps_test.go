@@ -82,6 +82,7 @@ func TestAuthorize(t *testing.T) {
 	s := newStage(t)
 	s.laptop.On("cat /etc/nix/builder_key.pub", machinetest.Out(line+"\n"))
 	s.desktop.On("bash -c *", machinetest.Out(""))
+	s.laptop.On("timeout 10 bash -c * banner 192.168.15.7", machinetest.Out(""))
 	must(t, s.Authorize(t.Context()))
 	if s.desktop.Input[0] != line+"\n" || !strings.HasSuffix(s.desktop.Asked[0], "authorize /var/lib/nix-builder/.ssh/authorized_keys nix-builder") {
 		t.Errorf("the desktop got %q by %q", s.desktop.Input, s.desktop.Asked)
