@@ -63,7 +63,7 @@ var sections = map[string][]behaviour{
 	},
 	"kernel": {
 		{"sysctl", []string{"sysctl", "-n", "net.ipv4.tcp_fin_timeout"}, "37", false},
-		{"options of modules are in force", sh("modprobe -c | grep '^options dummy '"), "options dummy numdummies=2", false},
+		{"options of modules are in force", sh("modprobe -c | grep '^options dummy numdummies=2'"), "options dummy numdummies=2", false},
 	},
 	"tmpfiles": {
 		{"a folder", []string{"stat", "-c", "%F %a %U %G", "/srv/parity"}, "directory 751 teller tellers", false},
