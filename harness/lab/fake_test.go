@@ -110,6 +110,7 @@ func newStrong(t *testing.T, name string) *strong {
 	s := &strong{Machine: machinetest.New(t, name)}
 	s.Copied["/etc/ssl/certs/ca-certificates.crt"] = "the world's authorities\n"
 	s.On("ssh-keygen -A", machinetest.Out(""))
+	s.On("modprobe --all --quiet nfsd nfsv4", machinetest.Said(1, ""))
 	s.Does("cat "+nonceFile, func([]string) provider.Result { return machinetest.Out(s.Copied[nonceFile] + "\n") })
 	s.Does(guestPrograms+"/switch-to-configuration switch", func([]string) provider.Result {
 		text, err := json.Marshal(s.switches)

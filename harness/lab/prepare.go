@@ -13,6 +13,7 @@ import (
 
 	"offload-e2e/harness/guest"
 	"offload-e2e/harness/nixos"
+	"offload-e2e/harness/provider"
 )
 
 // Where a guest keeps what the harness gives it.
@@ -69,8 +70,12 @@ func (l *Lab) prepare(ctx context.Context) error {
 				return err
 			}
 		}
-		// A machine that someone has used has host keys; making them takes seconds of
-		// every run otherwise.
+		// A machine that someone has used has these modules, and host keys. An emulated
+		// one takes seconds to unpack or make them, and a first mount has only ten. On
+		// kernels without such modules, as containers', there is nothing to load.
+		if _, err := m.Exec(ctx, provider.Cmd("modprobe", "--all", "--quiet", "nfsd", "nfsv4")); err != nil {
+			return err
+		}
 		_, err := m.Succeed(ctx, "ssh-keygen", "-A")
 		return err
 	})
