@@ -150,7 +150,8 @@ func Mounted(s Share) Check {
 		case look.ExitStatus == 124 || look.ExitStatus == 137:
 			p.Broken(p.whyNoMount(ctx, s, report.Diagnosis{Code: "nfs.hangs", Effective: "over 40 s", Expected: "an answer",
 				Sentence: fmt.Sprintf("looking into %s takes over 40 s without an answer", s.Mount)}))
-		case !is || !look.OK():
+		// Who may do what in a share that is mounted, other checks say.
+		case !is || !look.OK() && !words(look.Stderr).has("Permission denied"):
 			p.Broken(p.whyNoMount(ctx, s, p.notMounted(ctx, s, lastLine(string(look.Stderr)), is)))
 		case server != p.DesktopAddr.String() && server != "desktop":
 			p.Broken(p.staleAddress("the mount at "+s.Mount+" ("+m.Source+")", server))
@@ -297,6 +298,9 @@ func ReadOnly(s Share) Check {
 func Writable(s Share) Check {
 	return Check{"NF.write-" + s.Name, "what the laptop writes into " + s.Mount + " arrives on the desktop", "laptop", func(ctx context.Context, p *Proof) {
 		if p.noMounts() {
+			return
+		}
+		if _, ok := p.look(ctx, s); !ok {
 			return
 		}
 		if _, is := p.mounted(ctx, s.Mount); !is {
