@@ -173,8 +173,15 @@ func (m *machine) systemctl(verb string, rest []string) (string, error) {
 			}
 		}
 	case "stop":
-		for _, u := range units {
-			m.units[u] = ""
+		for len(units) > 0 {
+			u := units[0]
+			units, m.units[u] = units[1:], ""
+			for other, state := range m.units {
+				file, _ := m.switcher().resolve("/etc/systemd/system/" + other)
+				if text, _ := os.ReadFile(m.root + file); state != "" && strings.Contains(string(text), "\nRequires="+u+"\n") {
+					units = append(units, other)
+				}
+			}
 		}
 	case "reset-failed":
 		for u, state := range m.units {

@@ -66,6 +66,12 @@ func (s *state) stop(ctx context.Context, p *plan) {
 	for _, u := range p.stop {
 		s.changed("unit", u, "stopped")
 	}
+	// What requires a stopped unit stopped with it, and comes back with its target.
+	now, err := s.failing(ctx)
+	s.fail(err)
+	if err == nil {
+		s.planStarts(p, now)
+	}
 }
 
 func (s *state) systemctl(ctx context.Context, verb string, units ...string) {

@@ -29,6 +29,7 @@ func TestChangedUnits(t *testing.T) {
 	dropIn := func(text string) nixos.Unit { return nixos.Unit{Text: text, Enable: true, DropIn: true} }
 	off := nixos.Unit{}
 	plain, changed := unit(service()), unit(service("Service.Nice=5"))
+	needsA := nixos.Unit{Text: service("Unit.Requires=a.service"), Enable: true, WantedBy: []string{"multi-user.target"}}
 	type units = map[string]nixos.Unit
 	for name, tc := range map[string]struct {
 		old, new units
@@ -92,6 +93,10 @@ func TestChangedUnits(t *testing.T) {
 			[]string{"stop a.service b.socket", "daemon-reload", "start b.socket"}},
 		"X-NotSocketActivated": {units{"a.service": plain, "a.socket": plain}, units{"a.service": unit(service("Service.X-NotSocketActivated=true")), "a.socket": plain}, nil,
 			[]string{"stop a.service a.socket", "daemon-reload", "start a.socket a.service"}},
+		"a service that another requires, both wanted": {units{"a.service": plain, "b.service": needsA}, units{"a.service": changed, "b.service": needsA}, nil,
+			[]string{"stop a.service", "daemon-reload", "start a.service b.service"}},
+		"a service that another requires, unwanted": {units{"a.service": plain, "b.service": unit(needsA.Text)}, units{"a.service": changed, "b.service": unit(needsA.Text)}, nil,
+			[]string{"stop a.service", "daemon-reload", "start a.service"}},
 		"a unit the guest answers for": {nil, units{"dhcpcd.service": changed}, map[string]string{"dhcpcd.service": "active"}, []string{"daemon-reload"}},
 		"of no concern":                {units{"a.service": plain}, units{"a.service": plain}, map[string]string{"debian.service": "active"}, nil},
 	} {
