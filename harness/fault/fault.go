@@ -81,7 +81,7 @@ var kinds = map[string]func() any{
 
 	"rotate-key":      func() any { return &RotateKey{} },
 	"collect-garbage": func() any { return &CollectGarbage{} },
-	"fill-disk":       func() any { return &FillDisk{Path: "/nix/store"} },
+	"fill-disk":       func() any { return &FillDisk{Path: "/nix/var"} },
 	"clock":           func() any { return &Clock{} },
 	"many-builds":     func() any { return &ManyBuilds{Count: 8, Take: 20 * time.Second} },
 

@@ -2,7 +2,6 @@ package fault
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -114,27 +113,29 @@ func (f *FillDisk) Apply(ctx context.Context, w World) (Undo, error) {
 for i in $(seq 0 5000 "$free"); do mkdir "$i" && (cd "$i" && seq 1 5000 | xargs touch) 2>/dev/null || break; done`, f.Path)
 		return back, err
 	}
-	_, err := bash(ctx, w, f.Machine, `d="$1"/`+filling+`; mkdir "$d"; free=$(df --block-size=1 --output=avail "$1" | tail -n 1); size=$((free - $2))
-[ "$size" -gt 0 ] && fallocate --length "$size" "$d/file" || head -c "$size" /dev/zero >"$d/file" || :`, f.Path, strconv.FormatUint(uint64(f.Leave), 10))
+	// Root may use what ext4(5) keeps back from everybody else, and builds are root's
+	// to begin with: free is what the file system has, and not what df calls available.
+	_, err := bash(ctx, w, f.Machine, `d="$1"/`+filling+`; mkdir "$d"; free=$(($(stat -f -c '%f * %S' "$1"))); size=0
+for step in 1073741824 104857600 10485760 1048576 65536 4096; do
+  while [ $((free - size - step)) -ge "$2" ] && fallocate --length $((size + step)) "$d/file" 2>/dev/null; do size=$((size + step)); done
+done`, f.Path, strconv.FormatUint(uint64(f.Leave), 10))
 	return back, err
 }
 
 func (f *FillDisk) Probe(ctx context.Context, w World) (bool, string, error) {
-	seen, err := bash(ctx, w, f.Machine, `df --block-size=1 --output=avail,iavail "$1" | tail -n 1`, f.Path)
+	seen, err := bash(ctx, w, f.Machine, `stat -f -c '%f %S %d' "$1"`, f.Path)
 	if err != nil {
 		return false, "", err
 	}
-	fields := strings.Fields(seen)
-	if len(fields) != 2 {
-		return false, "", fmt.Errorf("df says %q", seen)
+	var blocks, size, inodes uint64
+	if _, err := fmt.Sscan(seen, &blocks, &size, &inodes); err != nil {
+		return false, "", fmt.Errorf("stat says %q: %w", seen, err)
 	}
-	bytes, err1 := strconv.ParseUint(fields[0], 10, 64)
-	inodes, err2 := strconv.ParseUint(fields[1], 10, 64)
-	left := bytes <= uint64(f.Leave)+2<<20
+	left := blocks*size <= uint64(f.Leave)+2<<20
 	if f.Inodes {
 		left = inodes < 100
 	}
-	return left, fmt.Sprintf("%d bytes and %d inodes are free", bytes, inodes), errors.Join(err1, err2)
+	return left, fmt.Sprintf("%d bytes and %d inodes are free", blocks*size, inodes), nil
 }
 
 // Clock puts a machine's clock wrong, and keeps it from being set right.
