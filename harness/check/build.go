@@ -69,6 +69,12 @@ func (p *Proof) remoteBuild(ctx context.Context) {
 // further ones of nix-build; Nix ignores those that only trusted users may set.
 func BuildAs(user string, options ...string) Check {
 	return Check{"RB.user-build", "a build of the laptop's user " + user + " runs on the desktop", "laptop", func(ctx context.Context, p *Proof) {
+		if res, ok := p.Exec(ctx, nixos.Laptop, "id", "-u", user); !ok || !res.OK() {
+			if ok {
+				p.Error(fmt.Errorf("the laptop has no user %s to build as: %s", user, strings.TrimSpace(string(res.Stderr))))
+			}
+			return
+		}
 		cmd := daemonBuild(nonceExpression(newNonce()), options...)
 		cmd.Argv = append([]string{"runuser", "-u", user, "--", "env", "HOME=/tmp"}, cmd.Argv...)
 		p.buildRemotely(ctx, cmd)

@@ -232,6 +232,15 @@ func TestMachineGone(t *testing.T) {
 	}
 }
 
+// Who is not there can build nothing, and that says nothing of the builder.
+func TestBuildAsNobody(t *testing.T) {
+	w := newWorld(t)
+	w.laptop.on("id -u *", said(1, "id: 'nobody': no such user\n"))
+	if f := w.bench.Run(t.Context(), BuildAs("nobody")); f.State != report.Errored || !strings.Contains(f.Reason, "no such user") {
+		t.Errorf("%s: %s %+v", f.State, f.Reason, f.Diagnosis)
+	}
+}
+
 // A check whose deadline passed is no verdict on the product.
 func TestDeadline(t *testing.T) {
 	w := newWorld(t)

@@ -171,6 +171,7 @@ func (w *world) desktopAnswers() {
 func (w *world) laptopAnswers() {
 	l := w.laptop
 	l.on("uname -m", out("x86_64\n"))
+	l.on("id -u *", out("1000\n"))
 	l.does("cat /etc/nix/machines", func([]string) provider.Result {
 		if w.bench.Client.Machines == nil {
 			return said(1, "cat: /etc/nix/machines: No such file or directory\n")
