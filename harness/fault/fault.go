@@ -84,6 +84,7 @@ var kinds = map[string]func() any{
 	"fill-disk":       func() any { return &FillDisk{Path: "/nix/var"} },
 	"clock":           func() any { return &Clock{} },
 	"many-builds":     func() any { return &ManyBuilds{Count: 8, Take: 20 * time.Second} },
+	"second-laptop":   func() any { return &SecondLaptop{User: "nix-builder", Builds: 2, Take: 2 * time.Minute} },
 
 	"run": func() any { return &Run{} },
 }

@@ -313,6 +313,31 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// A second laptop that cannot log in is not in force, and leaves no key behind.
+func TestSecondLaptopWithoutDesktop(t *testing.T) {
+	w := newToyWorld(t)
+	w.machines[nixos.Desktop].answer = func([]string) provider.Result {
+		return provider.Result{Stdout: []byte("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl root@desktop\n")}
+	}
+	f := &SecondLaptop{User: "nix-builder", Builds: 2, Take: time.Minute}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	undo, err := f.Apply(ctx, w)
+	if err == nil || undo == nil {
+		t.Fatalf("it logged in where nobody listens: %v", err)
+	}
+	if is, seen, err := f.Probe(t.Context(), w); is || err != nil {
+		t.Errorf("it is in force: %s %v", seen, err)
+	}
+	if err := undo(t.Context()); err != nil {
+		t.Error(err)
+	}
+	history := w.machines[nixos.Desktop].history
+	if last := history[len(history)-1]; !strings.Contains(last, "sed -i") || !strings.HasSuffix(last, keyName) {
+		t.Errorf("the key was not taken away at last: %s", last)
+	}
+}
+
 // A fault that has no effect is told so, with what was seen.
 func TestProveGivesUp(t *testing.T) {
 	w := newToyWorld(t)

@@ -21,13 +21,18 @@ func (f *ManyBuilds) String() string {
 	return fmt.Sprintf("%d builds of %s at once from the %s", f.Count, f.Take, f.Machine)
 }
 
+// lasting is a list of derivations, new ones each time, that take their time and need
+// nothing: the builder's shell reads the clock until it is over.
+func lasting(count uint, take time.Duration) string {
+	script := fmt.Sprintf("read -r now rest < /proc/uptime; end=$((${now%%.*} + %d)); while [ ${now%%.*} -lt $end ]; do read -r now rest < /proc/uptime; done; echo ok > $out", int(take.Seconds()))
+	return fmt.Sprintf(`builtins.genList (i: derivation { name = "offload-e2e-many-%d-${toString i}"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" %s ]; }) %d`,
+		time.Now().UnixNano(), nixos.Quote(script), count)
+}
+
 const buildsUnit = "offload-e2e-builds"
 
 func (f *ManyBuilds) Apply(ctx context.Context, w World) (Undo, error) {
-	// They need nothing: the builder's shell reads the time until it is over.
-	expression := fmt.Sprintf(`builtins.genList (i: derivation { name = "offload-e2e-many-%d-${toString i}"; system = builtins.currentSystem; builder = "/bin/sh";
-  args = [ "-c" "read -r now rest < /proc/uptime; end=$((\\${now%%%%.*} + %d)); while [ \\${now%%%%.*} -lt $end ]; do read -r now rest < /proc/uptime; done; echo ok > $out" ]; }) %d`,
-		time.Now().UnixNano(), int(f.Take.Seconds()), f.Count)
+	expression := lasting(f.Count, f.Take)
 	back := func(ctx context.Context) error {
 		_, err := bash(ctx, w, f.Machine, `systemctl stop "$1" 2>/dev/null || :; systemctl reset-failed "$1" 2>/dev/null || :`, buildsUnit)
 		return err
