@@ -57,11 +57,16 @@ type Check struct {
 	Run     func(ctx context.Context, p *Proof)
 }
 
+// Family is the two letters that its name begins with: EV, PT, SR and so on.
+func (c Check) Family() string {
+	family, _, _ := strings.Cut(c.Name, ".")
+	return family
+}
+
 // Run carries a check out under its deadline. It never fails: what it could not
 // find out is a Finding in state error.
 func (b *Bench) Run(ctx context.Context, c Check) report.Finding {
-	family, _, _ := strings.Cut(c.Name, ".")
-	p := &Proof{Bench: b, finding: report.Finding{Check: c.Name, Family: family, Title: c.Title, Phase: b.Phase,
+	p := &Proof{Bench: b, finding: report.Finding{Check: c.Name, Family: c.Family(), Title: c.Title, Phase: b.Phase,
 		Machine: c.Machine, State: report.Holds, Started: time.Now(), Evidence: []report.Evidence{}}}
 	// Longer than any command of a check may take by itself: that one does not end is
 	// a finding, and not a check's deadline.

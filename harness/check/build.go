@@ -210,7 +210,7 @@ func (p *Proof) whyNotOffline(ctx context.Context, how string, limit time.Durati
 	case err == nil && !s.Bool("fallback") && out.has("substitut", "unable to download", "--fallback"):
 		return p.blame(ctx, nixos.Laptop, "nix.settings.fallback", report.Diagnosis{Code: "nix.fallback-off",
 			Sentence: "with the desktop " + how + " the build fails instead of falling back: fallback is false, not true", Effective: "false", Expected: "true"})
-	case res.ExitStatus == 124 || res.ExitStatus == 137:
+	case timedOut(res):
 		effective, expected := "over 180 s", fmt.Sprintf("%.0f s", limit.Seconds())
 		return p.blame(ctx, nixos.Laptop, "nix.settings.connect-timeout", report.Diagnosis{Code: "nix.fallback-slow", Effective: effective, Expected: expected,
 			Sentence: fmt.Sprintf("with the desktop %s a build takes %s, the budget is %s", how, effective, expected)})

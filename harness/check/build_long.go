@@ -55,7 +55,7 @@ func BuildEnds() Check {
 		cmd := daemonBuild(nonceExpression(newNonce()), "--max-jobs", "0")
 		cmd.Argv[2] = fmt.Sprintf("%.0f", limit.Seconds())
 		res, ok := p.ExecCommand(ctx, nixos.Laptop, cmd)
-		if !ok || res.ExitStatus != 124 && res.ExitStatus != 137 {
+		if !ok || !timedOut(res) {
 			return
 		}
 		if d := p.waits(ctx, words(res.Stderr)); d != nil {

@@ -30,7 +30,7 @@ func (p *Proof) whyNoBuild(ctx context.Context, res provider.Result, since strin
 		return report.Diagnosis{Code: "nix.daemon-dead", Effective: "no answer",
 			Sentence: "the laptop's Nix daemon gives no answer: " + nixError(said)}, true
 	}
-	if res.ExitStatus == 124 || res.ExitStatus == 137 {
+	if timedOut(res) {
 		if d := p.waits(ctx, said); d != nil {
 			return *d, true
 		}

@@ -73,7 +73,7 @@ func (p *Proof) loginFailed(b Builder, said words) report.Diagnosis {
 // whyNoConnection tells what keeps ssh from talking to the desktop's sshd.
 func (p *Proof) whyNoConnection(ctx context.Context, b Builder, res provider.Result, said words) (report.Diagnosis, bool) {
 	connected := said.has("Connection established")
-	silent := res.ExitStatus == 124 || res.ExitStatus == 137
+	silent := timedOut(res)
 	switch {
 	case said.has("Could not resolve hostname"):
 		return p.staleAddress("the laptop's builder", b.Host), true

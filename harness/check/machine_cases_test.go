@@ -167,6 +167,8 @@ func nfsCases() []broken {
 		{name: "cannot be read", check: Readable(store), code: "nfs.content", says: []string{"Input/output error"}, change: func(w *world) {
 			w.laptop.on("timeout 110 bash -o pipefail -c nix-store --dump *", said(1, "error: reading: Input/output error\n"))
 		}},
+		{name: "reading hangs", check: Readable(store), code: "nfs.hangs", says: []string{"reading in"}, change: func(w *world) { w.laptop.on("timeout 110 bash -o pipefail *", said(124, "")) }},
+		{name: "a write that should be refused hangs", check: ReadOnly(store), code: "nfs.hangs", change: func(w *world) { w.laptop.on("timeout 110 touch *", said(124, "")) }},
 		{name: "writable store", check: ReadOnly(store), code: "nfs.not-read-only", change: func(w *world) { w.laptop.on("timeout 110 touch *", out("")) }},
 		{name: "N2 root_squash", check: Writable(offload), code: "nfs.write-denied", says: []string{"root_squash", "nobody"}, change: func(w *world) {
 			table("/nix/store 192.168.15.0/24(ro,no_root_squash)\n/var/lib/nix-offload 192.168.15.0/24(rw,root_squash)\n")(w)

@@ -147,7 +147,7 @@ func Mounted(s Share) Check {
 		case is && !strings.HasPrefix(m.Type, "nfs"):
 			p.Broken(report.Diagnosis{Code: "nfs.not-nfs", Effective: m.Type, Expected: "nfs4",
 				Sentence: fmt.Sprintf("%s is %s, not nfs4: what is there is not the desktop's", s.Mount, m.Type)})
-		case look.ExitStatus == 124 || look.ExitStatus == 137:
+		case timedOut(look):
 			p.Broken(p.whyNoMount(ctx, s, report.Diagnosis{Code: "nfs.hangs", Effective: "over 40 s", Expected: "an answer",
 				Sentence: fmt.Sprintf("looking into %s takes over 40 s without an answer", s.Mount)}))
 		// Who may do what in a share that is mounted, other checks say.
@@ -263,6 +263,10 @@ func Readable(s Share) Check {
 		// A server that has just started lets nobody open a file for its grace period, 90 s
 		// unless told otherwise (rpc.nfsd(8)).
 		here, ok2 := p.Exec(ctx, nixos.Laptop, "timeout", "110", "bash", "-o", "pipefail", "-c", sum, "nar", path.Join(s.Mount, path.Base(store)))
+		if ok2 && timedOut(here) {
+			p.Broken(hangs("reading in", s))
+			return
+		}
 		if ok1 && ok2 && (!here.OK() || here.Text() != there.Text()) {
 			got, want := here.Text(), there.Text()
 			if !here.OK() {
@@ -286,7 +290,10 @@ func ReadOnly(s Share) Check {
 		}
 		file := path.Join(s.Mount, ".offload-e2e-"+newNonce())
 		res, ok := p.Exec(ctx, nixos.Laptop, "timeout", "110", "touch", file)
-		if ok && res.OK() {
+		switch {
+		case ok && timedOut(res):
+			p.Broken(hangs("writing into", s))
+		case ok && res.OK():
 			p.Quiet(ctx, nixos.Laptop, "rm", "-f", file)
 			p.Broken(report.Diagnosis{Code: "nfs.not-read-only", Effective: "rw", Expected: "ro",
 				Sentence: fmt.Sprintf("the laptop can write into the desktop's store through %s: it is rw, not ro", s.Mount)})
@@ -326,13 +333,21 @@ func Writable(s Share) Check {
 	}}
 }
 
+// timedOut reports whether timeout(1) ended a command, by the signal that may be
+// caught, or by the other.
+func timedOut(res provider.Result) bool { return res.ExitStatus == 124 || res.ExitStatus == 137 }
+
+func hangs(doing string, s Share) report.Diagnosis {
+	return report.Diagnosis{Code: "nfs.hangs", Effective: "over 110 s", Expected: "an answer",
+		Sentence: fmt.Sprintf("%s %s takes over 110 s without an answer", doing, s.Mount)}
+}
+
 // whyNoWrite says why root on the laptop may not write into a share.
 func (p *Proof) whyNoWrite(ctx context.Context, s Share, res provider.Result) report.Diagnosis {
 	said := words(res.Stderr)
 	d := report.Diagnosis{Code: "nfs.write-denied", Effective: lastLine(string(said)), Expected: "rw,no_root_squash"}
-	if res.ExitStatus == 124 || res.ExitStatus == 137 {
-		return report.Diagnosis{Code: "nfs.hangs", Effective: "over 110 s", Expected: "an answer",
-			Sentence: fmt.Sprintf("writing into %s takes over 110 s without an answer", s.Mount)}
+	if timedOut(res) {
+		return hangs("writing into", s)
 	}
 	if said.has("No space left on device", "Disk quota exceeded") {
 		return report.Diagnosis{Code: "nfs.full", Effective: d.Effective, Sentence: fmt.Sprintf("there is no space left in the desktop's %s: %s", s.Export, d.Effective)}

@@ -64,7 +64,7 @@ func ShareEnds(s Share) Check {
 	return Check{"HG.share-" + s.Name, "looking into " + s.Mount + " ends, whether the desktop answers or not", "laptop", func(ctx context.Context, p *Proof) {
 		limit := p.stretch(30 * time.Second)
 		res, ok := p.Exec(ctx, nixos.Laptop, "timeout", "--kill-after=2", fmt.Sprintf("%.0f", limit.Seconds()), "ls", "-A", s.Mount+"/.")
-		if !ok || res.ExitStatus != 124 && res.ExitStatus != 137 {
+		if !ok || !timedOut(res) {
 			return
 		}
 		options := "not mounted"

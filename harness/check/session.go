@@ -22,7 +22,7 @@ func LoginEnds() Check {
 		limit := p.stretch(20 * time.Second)
 		argv := append([]string{"timeout", "--kill-after=5", fmt.Sprintf("%.0f", limit.Seconds()), "env", "-u", "SSH_AUTH_SOCK", "HOME=/root", "ssh"}, b.sshOptions()...)
 		res, ok := p.Exec(ctx, nixos.Laptop, append(argv, b.Destination(), "--", "true")...)
-		if !ok || res.ExitStatus != 124 && res.ExitStatus != 137 {
+		if !ok || !timedOut(res) {
 			return
 		}
 		config := p.sshConfig(ctx, b)

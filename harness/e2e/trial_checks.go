@@ -55,28 +55,34 @@ func (t *trial) checks(ctx context.Context) []report.Finding {
 	}
 	t.say("checks that nothing else broke")
 	others := t.others(own)
-	if code := unreachable(findings); code != "" {
-		t.notes = append(t.notes, "what goes over the network was not checked besides: "+code+" explains it, and each would wait for its end of time")
-		others = slices.DeleteFunc(others, func(c check.Check) bool {
-			return !strings.HasPrefix(c.Name, "EV.") && !strings.HasPrefix(c.Name, "OF.")
-		})
+	if m := mootBy(findings); m != nil {
+		t.notes = append(t.notes, m.what+" was not checked besides: "+m.code+" explains it, and each would wait for its end of time")
+		others = slices.DeleteFunc(others, func(c check.Check) bool { return m.is(c.Family()) })
 	}
 	return t.again(ctx, findings, others, runAll(ctx, bench, others))
 }
 
-// unreachable is the code by which the desktop cannot be reached at all, "" where it
-// can.
-func unreachable(own []report.Finding) string {
-	for _, f := range own {
-		if f.Fails() && f.Diagnosis != nil && f.Diagnosis.Layer == report.Reachability && slices.Contains(wholeAway, f.Diagnosis.Code) {
-			return f.Diagnosis.Code
-		}
-	}
-	return ""
+// moot is what need not be checked where a diagnosis explains it.
+type moot struct {
+	code, what string
+	is         func(family string) bool
 }
 
-// wholeAway are the diagnoses of a desktop of which nothing answers.
-var wholeAway = []string{"network.unreachable", "network.dropped", "network.rejected"}
+// mootBy is what the scenario's own findings make moot, nil where that is nothing.
+func mootBy(own []report.Finding) *moot {
+	for _, f := range own {
+		if !f.Fails() || f.Diagnosis == nil {
+			continue
+		}
+		switch code := f.Diagnosis.Code; code {
+		case "network.unreachable", "network.dropped", "network.rejected":
+			return &moot{code, "what goes over the network", func(family string) bool { return family != "EV" && family != "OF" }}
+		case "nfs.waits-forever":
+			return &moot{code, "what goes through the shares", func(family string) bool { return family == "NF" }}
+		}
+	}
+	return nil
+}
 
 // again makes those of the other checks once more that keep the scenario from its
 // result: only what breaks twice is an alarm. What held then is told as shaky.
@@ -147,19 +153,19 @@ func runAll(ctx context.Context, bench *check.Bench, checks []check.Check) []rep
 	var families []string
 	members := map[string][]int{}
 	for i, c := range checks {
-		family, _, _ := strings.Cut(c.Name, ".")
-		if members[family] == nil {
-			families = append(families, family)
+		name := c.Family()
+		if members[name] == nil {
+			families = append(families, name)
 		}
-		members[family] = append(members[family], i)
+		members[name] = append(members[name], i)
 	}
 	// The longest first.
 	slices.SortStableFunc(families, func(a, b string) int { return len(members[b]) - len(members[a]) })
 	var g errgroup.Group
 	g.SetLimit(besides)
-	for _, family := range families {
+	for _, name := range families {
 		g.Go(func() error {
-			for _, i := range members[family] {
+			for _, i := range members[name] {
 				findings[i] = bench.Run(ctx, checks[i])
 			}
 			return nil
