@@ -111,11 +111,15 @@ func (p *Proof) whyNoHTTP(ctx context.Context, status int, body string) report.D
 	return d
 }
 
-// whyNoNarinfo tells a cache that does not reach its daemon from a path it does not
-// have. Desktop has the path.
-func (p *Proof) whyNoNarinfo(ctx context.Context, status int, body string) report.Diagnosis {
+// whyNoNarinfo tells a cache that does not reach its daemon from a path that the
+// desktop had, and has no more.
+func (p *Proof) whyNoNarinfo(ctx context.Context, path string, status int, body string) report.Diagnosis {
 	if status == 0 {
 		return p.whyNoHTTP(ctx, status, body)
+	}
+	if status == http.StatusNotFound && p.collected(ctx, path) {
+		return report.Diagnosis{Code: "cache.collected", Effective: "404", Expected: path,
+			Sentence: fmt.Sprintf("the desktop had %s and has collected it as garbage: its cache answers 404, and the laptop builds again what was built", path)}
 	}
 	info, _, _ := p.get(ctx, "/nix-cache-info")
 	log := p.journal(ctx, nixos.Desktop, "nix-serve.service")

@@ -177,7 +177,7 @@ func (p *Proof) whyNotServed(ctx context.Context, s NixSettings, path string, sa
 	for _, a := range asked {
 		switch what, _ := a.Resource(); {
 		case what == nixserve.NarInfo && a.Status >= http.StatusInternalServerError:
-			return p.whyNoNarinfo(ctx, a.Status, "")
+			return p.whyNoNarinfo(ctx, path, a.Status, "")
 		case what == nixserve.NAR && a.Status == http.StatusNotFound:
 			return report.Diagnosis{Code: "cache.nar-gone", Effective: "404", Expected: "200",
 				Sentence: "the desktop's cache answers 404, not 200, for a NAR that the laptop knows of: the desktop has collected its garbage since"}
@@ -187,11 +187,8 @@ func (p *Proof) whyNotServed(ctx context.Context, s NixSettings, path string, sa
 		return p.blame(ctx, nixos.Laptop, "nix.settings.substituters", p.staleAddress("the laptop's substituter "+subs[i].Raw, subs[i].Hostname()))
 	}
 	narinfo := "/" + hashPart(path) + ".narinfo"
-	if status, body, _ := p.get(ctx, narinfo); status == http.StatusNotFound && p.collected(ctx, path) {
-		return report.Diagnosis{Code: "cache.collected", Effective: "404", Expected: path,
-			Sentence: fmt.Sprintf("the desktop had %s and has collected it as garbage: its cache answers 404, and the laptop builds again what was built", path)}
-	} else if status != http.StatusOK {
-		return p.whyNoNarinfo(ctx, status, body)
+	if status, body, _ := p.get(ctx, narinfo); status != http.StatusOK {
+		return p.whyNoNarinfo(ctx, path, status, body)
 	}
 	if len(asked) == 0 {
 		return report.Diagnosis{Code: "cache.negative-cached", Effective: "no request", Expected: "GET " + narinfo,

@@ -71,7 +71,7 @@ func (p *Proof) signature(ctx context.Context, path string) *report.Diagnosis {
 		return nil
 	}
 	if status != http.StatusOK {
-		d := p.whyNoNarinfo(ctx, status, body)
+		d := p.whyNoNarinfo(ctx, path, status, body)
 		return &d
 	}
 	ni, err := narinfo.Parse(strings.NewReader(body))

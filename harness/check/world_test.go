@@ -116,7 +116,7 @@ func (w *world) settings(f *fake, changed *map[string]any) {
 
 func (w *world) desktopAnswers() {
 	d := w.desktop
-	d.on("date +@%s", out("@1763856000\n"))
+	d.on("date +@%s*", out("@1763856000\n"))
 	d.on("id *", said(1, "id: no such user\n"))
 	d.on("id nix-builder", out("uid=990(nix-builder) gid=990(nix-builder)\n"))
 	d.on("id -Gn *", out("nix-builder\n"))

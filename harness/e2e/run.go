@@ -80,7 +80,7 @@ func (r *Run) Bench() *check.Bench {
 	return &check.Bench{
 		Desktop: r.Lab.Desktop.Machine, Laptop: r.Lab.Laptop.Machine, DesktopAddr: lab.DesktopAddr, LaptopAddr: lab.LaptopAddr,
 		Server: r.Configurations[nixos.Desktop], Client: r.Configurations[nixos.Laptop],
-		Explain: r.explain, KeysWritten: !r.Exchange, Phase: r.currentPhase(), Slow: r.Slow, NoMounts: r.Lab.NoKernelNFS,
+		Explain: r.explain, KeysWritten: !r.Exchange, Phase: r.currentPhase(), Slow: r.Slow, NoMounts: r.Lab.NoKernelNFS, Origin: r.Lab.Internet,
 	}
 }
 

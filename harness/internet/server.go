@@ -166,6 +166,17 @@ func (s *Server) Accesses() []Access {
 	return slices.Clone(s.accesses)
 }
 
+// Fetched are the store paths whose NARs were served whole, once for each time.
+func (s *Server) Fetched() []string {
+	var paths []string
+	for _, a := range s.Accesses() {
+		if what, path := s.Requested(a); what == nixserve.NAR && path != "" && a.Status == http.StatusOK && a.Method == http.MethodGet {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
 // Requested tells what a request asked for, and the store path it was about;
 // that is empty for a path that is not served.
 func (s *Server) Requested(a Access) (resource nixserve.Resource, storePath string) {

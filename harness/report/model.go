@@ -119,6 +119,8 @@ type Finding struct {
 	Evidence  []Evidence `json:"evidence"`
 	Started   time.Time  `json:"started"`
 	Seconds   float64    `json:"seconds"`
+	// Promise is what the check measured of a promise; the report has it apart.
+	Promise *Promise `json:"-"`
 	// History is what the same check found in the runs before.
 	History *History `json:"history,omitempty"`
 }

@@ -1,5 +1,10 @@
 package report
 
+import (
+	"fmt"
+	"strings"
+)
+
 // Promise is one claim of the product, with what was measured.
 type Promise struct {
 	// ID is speed-up, cache-hits, store-readable, fallback or clients.
@@ -22,6 +27,51 @@ type Promise struct {
 // Kept reports whether a value is what was promised.
 func (p Promise) Kept() bool {
 	return (p.Least == nil || p.Value >= *p.Least) && (p.Most == nil || p.Value <= *p.Most)
+}
+
+// promises are those that findings tell of: what was measured, and what follows from
+// proofs that are made anyway.
+func promises(findings []Finding) []Promise {
+	var all []Promise
+	var offline []Finding
+	for _, f := range findings {
+		switch {
+		case f.Promise != nil:
+			all = append(all, *f.Promise)
+		case strings.HasPrefix(f.Check, "OF.build-") && (f.State == Holds || f.State == Broken):
+			offline = append(offline, f)
+		case f.Check == "NF.read-store" && (f.State == Holds || f.State == Broken):
+			all = append(all, Promise{ID: "store-readable", Claim: "The desktop's whole store is readable through NFS", Measured: "a path that was just built there has the same content",
+				Value: map[State]float64{Holds: 1}[f.State], Unit: "of 1 path", Least: new(1.0), State: f.State, Check: f.Check})
+		}
+	}
+	if len(offline) > 0 {
+		all = append(all, fallbackPromise(offline))
+	}
+	return all
+}
+
+// offlineLimit is within how many seconds a small build ends without the desktop.
+const offlineLimit = 60
+
+// fallbackPromise is how long the builds took that were made without the desktop.
+func fallbackPromise(builds []Finding) Promise {
+	p := Promise{ID: "fallback", Claim: "Builds go on without the desktop, by themselves", Unit: "s", Most: new(float64(offlineLimit)), State: Holds}
+	bars := Series{Name: "a small build"}
+	for _, f := range builds {
+		bars.Points = append(bars.Points, Point{Label: strings.ReplaceAll(strings.TrimPrefix(f.Check, "OF.build-"), "-", " "), Y: f.Seconds})
+		if p.Value <= f.Seconds {
+			p.Value, p.Check = f.Seconds, f.Check
+		}
+	}
+	for _, f := range builds {
+		if f.State == Broken {
+			p.State, p.Check = Broken, f.Check
+		}
+	}
+	p.Measured = fmt.Sprintf("%d ways of being away, %.0f s at most", len(builds), p.Value)
+	p.Chart = &Chart{Kind: "bars", Y: "it takes, s", Series: []Series{bars}, Marks: []Mark{{Axis: "y", At: offlineLimit, Label: "at most 60"}}}
+	return p
 }
 
 // Chart is a small picture of measurements.

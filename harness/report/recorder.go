@@ -113,6 +113,7 @@ func (r *Recorder) Report() *Report {
 		// The parent before its first child.
 		return cmp.Or(a.Started.Compare(b.Started), -cmp.Compare(a.Seconds, b.Seconds))
 	})
+	out.Promises = promises(out.Findings)
 	out.RootCauses = Rank(out.Findings)
 	out.Verdict = Judge(out)
 	return out.filled()

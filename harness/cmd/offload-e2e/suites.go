@@ -12,6 +12,7 @@ import (
 	"offload-e2e/harness/e2e"
 	"offload-e2e/suites/fallback"
 	"offload-e2e/suites/phases"
+	"offload-e2e/suites/promises"
 )
 
 // counts are the specs of a run by what became of them.
@@ -48,6 +49,7 @@ func runSuites(ctx context.Context, r *e2e.Run, labels, log string) (counts, err
 	ginkgo.Describe("offload", ginkgo.Ordered, ginkgo.ContinueOnFailure, func() {
 		phases.Describe(r)
 		fallback.Describe(r)
+		promises.Describe(r)
 	})
 	ginkgo.ReportAfterSuite("counts", func(report ginkgo.Report) {
 		for _, s := range report.SpecReports {
@@ -71,7 +73,7 @@ func runSuites(ctx context.Context, r *e2e.Run, labels, log string) (counts, err
 	}
 	if c.passed+c.failed+c.skipped == 0 {
 		return c, &userError{Heading: "Nothing was run", Sentence: fmt.Sprintf("No part of the run has labels that match %q.", labels),
-			WayOut: "Labels are phase1, phase2, phase3, phase4, fallback.", Exit: exitUsage}
+			WayOut: "Labels are phase1, phase2, phase3, phase4, fallback, promises.", Exit: exitUsage}
 	}
 	return c, nil
 }
