@@ -50,7 +50,7 @@ func TestBreakages(t *testing.T) {
 }
 
 // These are found by evaluation alone, too: harness/e2e, TestBrokenConfigurations.
-func TestBreakagesOfTheLaptop(t *testing.T) {
+func TestLaptopBreakages(t *testing.T) {
 	breaking(t, func(labels string) bool { return labels == onLaptop })
 }
 
