@@ -22,7 +22,7 @@ func TestInterrupted(t *testing.T) {
 			}
 		}, at: func(p *place, _ *process) bool { return p.machines() == 2 }},
 		{name: "while the machines are restored", at: func(p *place, _ *process) bool { return p.machines() > 0 }},
-		{name: "in the middle of a switch", at: func(_ *place, c *process) bool { return strings.Contains(c.said(), "passwordless sudo") }},
+		{name: "in the middle of a switch", at: func(_ *place, c *process) bool { return strings.Contains(c.said(), "sudo without a password") }},
 		{name: "while the lab is taken down", labels: "phase3", ended: true,
 			at: func(p *place, c *process) bool {
 				return strings.Contains(c.said(), "Phase 3") && !exists(filepath.Join(p.state, "lab", "lab.json"))
