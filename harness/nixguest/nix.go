@@ -18,6 +18,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -215,7 +216,8 @@ func (n *Nix) run(ctx context.Context, watch *watcher, args ...string) (string, 
 		"--extra-experimental-features", "nix-command flakes", "--option", "connect-timeout", "15"}, args...)...)
 	// What is asked for is in the arguments; nothing else is to take part.
 	cmd.Env = append(os.Environ(), "NIX_PATH=")
-	// Asked to end, it ends its builds.
+	// Asked to end, it ends its builds; a terminal's Ctrl-C comes by ctx alone.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGINT}
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 20 * time.Second
 	var stdout, stderr bytes.Buffer

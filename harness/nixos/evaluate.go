@@ -215,7 +215,9 @@ func run(ctx context.Context, program, store, expr string) (out []byte, messages
 	// Nothing of the host's own Nix takes part: no nix.conf, no NIX_PATH.
 	cmd.Env = append(os.Environ(), "NIX_PATH=", "NIX_CONFIG=", "NIX_USER_CONF_FILES=/dev/null",
 		"NIX_CONF_DIR="+filepath.Join(store, "etc"), "NIX_REMOTE=")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// A terminal's Ctrl-C is for who asked, and reaches Nix by ctx: what Nix says of a
+	// signal of its own would be taken for an error in the configuration.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.WaitDelay = 5 * time.Second
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

@@ -142,7 +142,7 @@ func (p *process) event(e qmp.Event) {
 		if json.Unmarshal(e.Data, &data) == nil && data.Action == "stop" {
 			p.diskFault = "QEMU stopped the guest over its disk: " + data.Reason
 			if data.NoSpace {
-				p.diskFault += " (make room on the host)"
+				p.diskFault += " (make room where the lab's state is, or put it elsewhere: OFFLOAD_E2E_STATE)"
 			}
 		}
 	case "RESUME":
