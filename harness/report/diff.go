@@ -100,6 +100,20 @@ func Diff(before, after *Report) *Difference {
 	return d
 }
 
+// WithScenarios is a run with its scenarios as findings, to compare two gates.
+func (r *Report) WithScenarios(outcomes []Outcome) *Report {
+	all := *r
+	all.Findings = slices.Clone(r.Findings)
+	for _, o := range outcomes {
+		words := o.Result
+		if o.Detail != "" {
+			words += ": " + o.Detail
+		}
+		all.Findings = append(all.Findings, Finding{Check: "scenario " + o.ID, Title: o.Title, Phase: "scenarios", State: o.Tone(), Reason: words, Seconds: o.Seconds})
+	}
+	return &all
+}
+
 func bad(f Finding) bool { return f.Fails() || f.State == Errored }
 
 func codeOf(f Finding) string {
@@ -176,7 +190,7 @@ func (d *Difference) Markdown(w io.Writer) error {
 		}
 		fmt.Fprintf(b, "\n<details><summary>%s: %d</summary>\n", list.heading, len(list.changes))
 		for _, c := range list.changes {
-			fmt.Fprintf(b, "\n- **%s** on %s: %s", cell(c.Check), cell(c.Machine), cell(c.Title))
+			fmt.Fprintf(b, "\n- **%s**%s: %s", cell(c.Check), on(c.Machine), cell(c.Title))
 			if list.times {
 				fmt.Fprintf(b, ", %s, was %s", seconds(c.After), seconds(c.Before))
 			}
@@ -203,6 +217,14 @@ func byCause(changes []Change) [][]Change {
 	return groups
 }
 
+// on names a machine; a scenario has none.
+func on(machine string) string {
+	if machine == "" {
+		return ""
+	}
+	return " on " + cell(machine)
+}
+
 // cause writes what broke by one cause.
 func (d *Difference) cause(b *strings.Builder, same []Change) {
 	first := same[0]
@@ -210,7 +232,7 @@ func (d *Difference) cause(b *strings.Builder, same []Change) {
 	for _, c := range same {
 		checks = union(checks, []string{"**" + cell(c.Check) + "**"})
 	}
-	fmt.Fprintf(b, "\n- %s on %s: ", strings.Join(checks, ", "), cell(first.Machine))
+	fmt.Fprintf(b, "\n- %s%s: ", strings.Join(checks, ", "), on(first.Machine))
 	if first.Code != "" {
 		fmt.Fprintf(b, "%s: ", code(first.Code))
 	}

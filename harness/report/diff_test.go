@@ -41,6 +41,27 @@ func TestDiff(t *testing.T) {
 	}
 }
 
+// A scenario that is caught no more has broken, as a check has.
+func TestDiffOfScenarios(t *testing.T) {
+	gate := func(c2, n7 string) *Report {
+		return (&Report{Run: run(), Verdict: Pass}).WithScenarios([]Outcome{
+			{ID: "C2", Title: "the key's name", Result: c2, Detail: "CH.key-files holds", Seconds: 30}, {ID: "N7", Title: "a stale handle", Result: n7, Seconds: 20}})
+	}
+	d := Diff(gate(Caught, NotKnown), gate(Missed, Caught))
+	if len(d.Broke) != 1 || d.Broke[0].Check != "scenario C2" || len(d.Mended) != 1 || d.Mended[0].Check != "scenario N7" || !d.Worse() {
+		t.Fatalf("%+v", d)
+	}
+	var b bytes.Buffer
+	if err := d.Markdown(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"- **scenario C2**: missed: CH.key-files holds", "- **scenario N7**: a stale handle"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%q is not in\n%s", want, b.String())
+		}
+	}
+}
+
 // part writes a part of a run with one finding and long evidence.
 func part(t *testing.T, shard, check string, s State) string {
 	t.Helper()

@@ -17,19 +17,24 @@ func newReportDiffCommand(p *paths) *cobra.Command {
 		Use:   "diff <run> <run>",
 		Short: "Say what broke, mended and slowed from one run to another",
 		Long: `Compare two runs, each named by its id or folder: what broke, what mended, what
-takes longer. It is Markdown, as a comment on a pull request, or JSON.
+takes longer, of two gates by scenario as well. It is Markdown, as a comment on a pull request, or JSON.
 Exit status 1 where something broke.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
 			var sides [2]*report.Report
 			for i, name := range args {
 				dir, err := findReport(report.Layout{Root: p.reports()}, []string{name})
-				if err == nil {
-					sides[i], err = loadReport(dir)
-				}
 				if err != nil {
 					return err
 				}
+				if sides[i], err = loadReport(dir); err != nil {
+					return err
+				}
+				outcomes, err := report.LoadOutcomes(dir)
+				if err != nil {
+					return err
+				}
+				sides[i] = sides[i].WithScenarios(outcomes)
 			}
 			d := report.Diff(sides[0], sides[1])
 			write := d.Markdown

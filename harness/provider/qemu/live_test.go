@@ -2,11 +2,9 @@ package qemu_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,14 +13,13 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"offload-e2e/harness/guest"
 	"offload-e2e/harness/machine"
 	"offload-e2e/harness/network"
 	"offload-e2e/harness/provider"
+	"offload-e2e/harness/provider/conformance"
 	"offload-e2e/harness/provider/qemu"
 )
-
-// bundleVariable names the folder of a guest image for the tests that boot one.
-const bundleVariable = "OFFLOAD_E2E_BUNDLE"
 
 // sshdPort is that of the guests' own sshd for the harness, on mgmt0.
 const sshdPort = 2222
@@ -35,73 +32,42 @@ type guestImage struct {
 
 func liveImage(t *testing.T) guestImage {
 	t.Helper()
-	dir := os.Getenv(bundleVariable)
-	if dir == "" {
-		t.Skipf("boots a real guest: set %s to the folder of a guest image", bundleVariable)
-	}
-	read := func(name string) []byte {
-		b, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
-	var manifest struct{ ID, Append string }
-	if err := json.Unmarshal(read("manifest.json"), &manifest); err != nil {
-		t.Fatal(err)
-	}
-	signer, err := ssh.ParsePrivateKey(read("ssh_key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	hostKey, _, _, _, err := ssh.ParseAuthorizedKey(read("host_key.pub"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	img, signer, hostKey := conformance.Bundle(t)
 	return guestImage{signer: signer, hostKey: hostKey, bundle: qemu.Bundle{
-		Disk: filepath.Join(dir, "disk.qcow2"), DiskFormat: "qcow2", Kernel: filepath.Join(dir, "vmlinuz"),
-		Initrd: filepath.Join(dir, "initrd.img"), Append: manifest.Append, ID: manifest.ID,
+		Disk: img.Path(guest.DiskName), DiskFormat: "qcow2", Kernel: img.Path(guest.KernelName),
+		Initrd: img.Path(guest.InitrdName), Append: img.Append, ID: img.ID,
 	}}
 }
 
-func liveMachines() []network.Machine {
-	return []network.Machine{
-		{Name: "desktop", Addr: netip.MustParseAddr("192.168.15.7"), MAC: "52:54:00:0f:00:07"},
-		{Name: "laptop", Addr: netip.MustParseAddr("192.168.15.9"), MAC: "52:54:00:0f:00:09"},
-	}
-}
-
-// liveLab is a desktop and a laptop on a LAN.
-func liveLab(t *testing.T, image guestImage, saved string) (*qemu.Provider, map[string]*qemu.Machine) {
+// conformingLab is a desktop and a laptop on a LAN, restored from a saved state where
+// there is one. It is closed with the test.
+func conformingLab(t *testing.T, image guestImage, saved, binary string) (*conformance.Lab, error) {
 	t.Helper()
-	ctx := t.Context()
-	stateDir, sockets := t.TempDir(), t.TempDir()
-	lan, err := network.New(network.Config{Machines: liveMachines()})
+	// Short: a unix socket's path has at most 107 bytes.
+	state, err := os.MkdirTemp("", "e2e-qemu-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = lan.Close() })
+	t.Cleanup(func() { _ = os.RemoveAll(state) })
+	lan := conformance.LAN(t, state)
 	management := map[string]*network.Management{}
-	req := provider.Request{StateDir: stateDir}
-	for _, m := range liveMachines() {
+	mgmtSocket := func(name string) string { return filepath.Join(state, name+".mgmt") }
+	req := conformance.Request(filepath.Join(state, "machines"))
+	for _, m := range req.Machines {
 		mgmt, err := network.NewManagement(m.Name, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = mgmt.Close() })
-		if err := mgmt.Listen(filepath.Join(sockets, m.Name+".mgmt")); err != nil {
-			t.Fatal(err)
-		}
-		if err := lan.Listen(m.Name, filepath.Join(sockets, m.Name+".lan")); err != nil {
+		if err := mgmt.Listen(mgmtSocket(m.Name)); err != nil {
 			t.Fatal(err)
 		}
 		management[m.Name] = mgmt
-		req.Machines = append(req.Machines, provider.MachineRequest{Name: m.Name, Addr: m.Addr, MAC: m.MAC, MemoryMiB: 1024})
 	}
 	p, err := qemu.New(qemu.Options{
-		Bundle: image.bundle, SavedState: saved, Cut: lan.Cut,
+		Bundle: image.bundle, SavedState: saved, Cut: lan.Cut, Binary: binary,
 		Cables: func(name string) (qemu.Cables, error) {
-			return qemu.Cables{LAN: filepath.Join(sockets, name+".lan"), Mgmt: filepath.Join(sockets, name+".mgmt")}, nil
+			return qemu.Cables{LAN: conformance.LANSocket(state, name), Mgmt: mgmtSocket(name)}, nil
 		},
 		Transport: func(name string) (provider.Transport, error) {
 			return machine.New(machine.Config{
@@ -120,15 +86,44 @@ func liveLab(t *testing.T, image guestImage, saved string) (*qemu.Provider, map[
 		}
 	})
 	begin := time.Now()
-	if _, err := p.Create(ctx, req); err != nil {
+	_, err = p.Create(t.Context(), req)
+	t.Logf("create: %s, %+v", time.Since(begin).Round(time.Millisecond), p.Origin())
+	return &conformance.Lab{Provider: p, LAN: lan, Left: func(t *testing.T) []string { return leftIn(t, req.StateDir) }}, err
+}
+
+// leftIn is what is there of a lab: processes whose command line names its folder, and
+// the disks in it.
+func leftIn(t *testing.T, stateDir string) (left []string) {
+	t.Helper()
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("create: %s, %+v", time.Since(begin).Round(time.Millisecond), p.Origin())
+	for _, line := range lines {
+		// It may have ended meanwhile.
+		if text, err := os.ReadFile(line); err == nil && strings.Contains(string(text), stateDir) {
+			left = append(left, strings.ReplaceAll(string(text), "\x00", " "))
+		}
+	}
+	disks, err := filepath.Glob(filepath.Join(stateDir, "*", "*.qcow2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(left, disks...)
+}
+
+// liveLab is conformingLab, which has to come up.
+func liveLab(t *testing.T, image guestImage, saved string) (*qemu.Provider, map[string]*qemu.Machine) {
+	t.Helper()
+	l, err := conformingLab(t, image, saved, "")
+	if err != nil {
+		t.Fatal(err)
+	}
 	machines := map[string]*qemu.Machine{}
-	for _, m := range p.Machines() {
+	for _, m := range l.Provider.Machines() {
 		machines[m.Name()] = m.(*qemu.Machine)
 	}
-	return p, machines
+	return l.Provider.(*qemu.Provider), machines
 }
 
 func timed(t *testing.T, what string, do func() error) {
@@ -167,6 +162,20 @@ func TestRealGuests(t *testing.T) {
 	if err := p.Close(ctx); err != nil {
 		t.Fatal(err)
 	}
+
+	t.Run("conformance", func(t *testing.T) {
+		conformance.Run(t, conformance.Bed{
+			Boot: 4 * time.Minute,
+			Up: func(t *testing.T) *conformance.Lab {
+				l, err := conformingLab(t, image, saved, "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				return l
+			},
+			Fail: func(t *testing.T) (*conformance.Lab, error) { return conformingLab(t, image, saved, "/bin/false") },
+		})
+	})
 
 	p, machines = liveLab(t, image, saved)
 	if !p.Origin().Restored {
