@@ -47,11 +47,11 @@ e2e: build ## boot desktop and laptop, test CONFIG on them, report
 
 gate: build ## break CONFIG in every way of fixtures/scenarios: is each named?
 	@$(E2E) setup
-	@$(E2E) gate $(call flag,CONFIG,config) $(call flag,KEYS,keys) $(call flag,SCENARIOS,scenarios) $(call flag,REPORT,report) $(call flag,SHARD,shard)
+	@$(E2E) gate $(call flag,CONFIG,config) $(call flag,PROVIDER,provider) $(call flag,KEYS,keys) $(call flag,SCENARIOS,scenarios) $(call flag,REPORT,report) $(call flag,SHARD,shard)
 
 soak: build ## run N times: how often does something break, and why?
 	@$(E2E) setup
-	@$(E2E) soak $(call flag,N,runs) $(call flag,CONFIG,config) $(call flag,KEYS,keys) $(call flag,REPORT,report)
+	@$(E2E) soak $(call flag,N,runs) $(call flag,CONFIG,config) $(call flag,PROVIDER,provider) $(call flag,LABELS,labels) $(call flag,KEYS,keys) $(call flag,REPORT,report)
 
 test: build ## test the harness itself
 	@$(E2E) setup --test --image

@@ -13,6 +13,7 @@ import (
 	"offload-e2e/harness/check"
 	"offload-e2e/harness/document"
 	"offload-e2e/harness/nixos"
+	"offload-e2e/harness/provider"
 	"offload-e2e/harness/report"
 	"offload-e2e/harness/scenario"
 )
@@ -65,6 +66,9 @@ func (r *Run) try(ctx context.Context, s *scenario.Scenario, say func(string)) (
 	failed := func(err error) (report.Outcome, []report.Finding) {
 		o := s.Judge(nil)
 		o.Result, o.Detail = report.NotKnown, err.Error()
+		if missing := (*provider.MissingError)(nil); errors.As(err, &missing) {
+			o.Result = report.NotTried
+		}
 		return o, findings
 	}
 	// Both take seconds, and neither needs the other.
@@ -96,7 +100,11 @@ func (r *Run) try(ctx context.Context, s *scenario.Scenario, say func(string)) (
 	if findings, err = t.find(ctx); err != nil {
 		return failed(err)
 	}
-	o = s.Judge(findings)
+	if o = s.Judge(findings); !o.Good() && r.Lab.NoKernelNFS != "" && slices.ContainsFunc(findings, func(f report.Finding) bool {
+		return f.Check == o.Check && f.State == report.Skipped && f.Reason == r.Lab.NoKernelNFS
+	}) {
+		o.Result, o.Detail = report.NotTried, r.Lab.NoKernelNFS
+	}
 	o.NotMade, o.Shaky = strings.Join(t.notes, "; "), t.shaky
 	o.Undone = "restored"
 	if s.Undo == "hold again" && o.Good() {

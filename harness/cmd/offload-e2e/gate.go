@@ -27,7 +27,7 @@ type gateOptions struct {
 }
 
 func newGateCommand(p *paths) *cobra.Command {
-	o := gateOptions{runOptions: runOptions{provider: "qemu", guest: "embedded", keep: "never"}}
+	o := gateOptions{runOptions: runOptions{keep: "never"}}
 	where := ""
 	c := &cobra.Command{
 		Use:   "gate",
@@ -38,8 +38,8 @@ scenario is caught when its own check breaks with its own diagnosis, and nothing
 else does. With --config the faults are made in another configuration: which would
 it survive? An edit of a text that it does not have is skipped.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := errors.Join(choice("keys", o.keys, "exchange", "config"), choiceOfGuest(o.guest)); err != nil {
-				return usageError(c.CommandPath(), err)
+			if err := o.check(c); err != nil {
+				return err
 			}
 			scenarios, err := findScenarios(where)
 			if err != nil {
@@ -59,6 +59,7 @@ it survive? An edit of a text that it does not have is skipped.`,
 
 func addGateFlags(c *cobra.Command, p *paths, o *gateOptions) {
 	c.Flags().StringVar(&o.config, "config", p.config(), "the configuration to break")
+	addProviderFlag(c, &o.provider)
 	c.Flags().StringVar(&o.keys, "keys", "exchange", "exchange: the laptop is told the desktop's new cache key; config: only keys in the configuration count")
 	c.Flags().StringVar(&o.report, "report", p.reports(), "the folder of reports")
 	c.Flags().StringVar(&o.guest, "guest", "embedded", "what the machines are: embedded, nixos (each broken configuration is built), auto")

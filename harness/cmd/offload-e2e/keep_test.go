@@ -36,7 +36,7 @@ func TestWhichRunsKeepTheirLab(t *testing.T) {
 func TestWorkersAreToldAllFlags(t *testing.T) {
 	p := &paths{Root: clone(t), Cache: t.TempDir(), State: filepath.Join(t.TempDir(), "state")}
 	run := runOptions{config: "/a b", provider: "qemu", guest: "embedded", keys: "config", labels: "phase1 && !x", report: "/r", keep: "always"}
-	up := upOptions{config: "/a b", keys: "config", bare: true}
+	up := upOptions{runOptions: runOptions{config: "/a b", provider: "docker", guest: "embedded", keys: "config"}, bare: true}
 	for _, test := range []struct {
 		command *cobra.Command
 		args    []string

@@ -46,18 +46,18 @@ func choice(flag, value string, words ...string) error {
 
 func choiceOfGuest(value string) error { return choice("guest", value, "auto", "embedded", "nixos") }
 
-func (o runOptions) check() error {
-	return errors.Join(
+// check refuses options that are none, and what cannot be had here.
+func (o runOptions) check(c *cobra.Command) error {
+	err := errors.Join(
 		choice("provider", o.provider, "auto", "qemu", "docker", "hosts"),
 		choiceOfGuest(o.guest),
 		choice("keys", o.keys, "exchange", "config"),
 		choice("keep", o.keep, "never", "failure", "always"),
 		checkLabels(o.labels),
 	)
-}
-
-// supported refuses what is a word of the interface and cannot be had here.
-func (o runOptions) supported() error {
+	if err != nil {
+		return usageError(c.CommandPath(), err)
+	}
 	if o.provider == "hosts" {
 		return &userError{Heading: "This provider cannot walk the phases", Sentence: fmt.Sprintf("PROVIDER=%s: this version runs machines with QEMU and Docker only.", o.provider),
 			WayOut: "Use PROVIDER=qemu, docker or auto.", Exit: exitUsage}
@@ -74,6 +74,10 @@ func (o runOptions) chosen() string {
 	return o.provider
 }
 
+func addProviderFlag(c *cobra.Command, provider *string) {
+	c.Flags().StringVar(provider, "provider", "auto", "what runs the machines: auto, qemu, docker")
+}
+
 func newRunCommand(p *paths) *cobra.Command {
 	var o runOptions
 	c := &cobra.Command{
@@ -83,10 +87,7 @@ func newRunCommand(p *paths) *cobra.Command {
 before), applies the configuration to them, walks the four validation phases and
 takes the desktop away in every way. The verdict is its exit status.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := o.check(); err != nil {
-				return usageError(c.CommandPath(), err)
-			}
-			if err := o.supported(); err != nil {
+			if err := o.check(c); err != nil {
 				return err
 			}
 			// A lab that may stay up needs a process that stays with it.
@@ -101,7 +102,7 @@ takes the desktop away in every way. The verdict is its exit status.`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.config, "config", p.config(), "the configuration under test: a folder of the shape of /etc/nixos")
-	f.StringVar(&o.provider, "provider", "auto", "what runs the machines: auto, qemu, docker")
+	addProviderFlag(c, &o.provider)
 	f.StringVar(&o.guest, "guest", "auto", "what the machines are: auto (nixos where nix can build it), embedded, nixos")
 	f.StringVar(&o.keys, "keys", "exchange", "exchange: the laptop is told the desktop's new cache key; config: only keys in the configuration count")
 	f.StringVar(&o.labels, "labels", "", "which parts to run, as a Ginkgo label filter: phase1 || phase2, !fallback")

@@ -131,15 +131,15 @@ func tryEdits(s *scenario.Scenario, config string) error {
 }
 
 func newScenarioRun(p *paths) *cobra.Command {
-	o := gateOptions{runOptions: runOptions{provider: "qemu", guest: "embedded"}, verbose: true}
+	o := gateOptions{verbose: true}
 	var where string
 	c := &cobra.Command{
 		Use:   "run <id or file>…",
 		Short: "Try some scenarios, telling each step",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := errors.Join(choice("keys", o.keys, "exchange", "config"), choiceOfGuest(o.guest), choice("keep", o.keep, "never", "failure", "always")); err != nil {
-				return usageError(c.CommandPath(), err)
+			if err := o.check(c); err != nil {
+				return err
 			}
 			picked, err := pickScenarios(where, args)
 			if err != nil {
@@ -149,7 +149,7 @@ func newScenarioRun(p *paths) *cobra.Command {
 			case o.keep == "never":
 				return p.gate(c.Context(), o, picked, nil, c.OutOrStdout())
 			case o.supervisor == 0:
-				worker := append([]string{"scenario", "run", "--config=" + o.config, "--keys=" + o.keys, "--guest=" + o.guest, "--report=" + o.report, "--keep=" + o.keep, "--scenarios=" + where}, args...)
+				worker := append([]string{"scenario", "run", "--config=" + o.config, "--keys=" + o.keys, "--provider=" + o.provider, "--guest=" + o.guest, "--report=" + o.report, "--keep=" + o.keep, "--scenarios=" + where}, args...)
 				return p.superviseSelf(c.Context(), worker, c.OutOrStdout(), c.ErrOrStderr())
 			}
 			return p.gate(c.Context(), o, picked, attach(o.supervisor, p.workerLog()), c.OutOrStdout())

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -54,7 +53,7 @@ type soakBreak struct {
 }
 
 func newSoakCommand(p *paths) *cobra.Command {
-	o := runOptions{provider: "qemu", guest: "embedded", keep: "never"}
+	o := runOptions{guest: "embedded", keep: "never"}
 	times := 20
 	c := &cobra.Command{
 		Use:   "soak",
@@ -63,8 +62,8 @@ func newSoakCommand(p *paths) *cobra.Command {
 run that breaks is a false alarm, and is told with its causes. soak.json beside the
 reports of the runs has the figures.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := errors.Join(choice("keys", o.keys, "exchange", "config"), checkLabels(o.labels)); err != nil {
-				return usageError(c.CommandPath(), err)
+			if err := o.check(c); err != nil {
+				return err
 			}
 			if times < 1 {
 				return usageError(c.CommandPath(), fmt.Errorf("--runs %d: run at least once", times))
@@ -75,6 +74,7 @@ reports of the runs has the figures.`,
 	f := c.Flags()
 	f.IntVar(&times, "runs", times, "how often")
 	f.StringVar(&o.config, "config", p.config(), "the configuration under test")
+	addProviderFlag(c, &o.provider)
 	f.StringVar(&o.keys, "keys", "exchange", "as run has it")
 	f.StringVar(&o.labels, "labels", "", "which parts to run, as run has it")
 	f.StringVar(&o.report, "report", filepath.Join(p.reports(), "soak"), "the folder of the runs' reports")

@@ -17,13 +17,12 @@ import (
 
 // upOptions are the flags of `up`.
 type upOptions struct {
-	config, keys, guest string
-	bare                bool
-	supervisor          int
+	runOptions
+	bare bool
 }
 
 func newUpCommand(p *paths) *cobra.Command {
-	var o upOptions
+	o := upOptions{runOptions: runOptions{keep: "always"}}
 	c := &cobra.Command{
 		Use:   "up",
 		Short: "Bring both machines up, to look at by hand",
@@ -34,8 +33,8 @@ proved. The machines stay up: enter them with ssh, end them with down.
 Where the configuration stands in the way, they stay up as far as they came; the
 exit status is then 1.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := errors.Join(choice("keys", o.keys, "exchange", "config"), choiceOfGuest(o.guest)); err != nil {
-				return usageError(c.CommandPath(), err)
+			if err := o.check(c); err != nil {
+				return err
 			}
 			if o.supervisor == 0 {
 				return p.superviseSelf(c.Context(), o.args(), c.OutOrStdout(), c.ErrOrStderr())
@@ -45,6 +44,7 @@ exit status is then 1.`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.config, "config", p.config(), "the configuration: a folder of the shape of /etc/nixos")
+	addProviderFlag(c, &o.provider)
 	f.StringVar(&o.keys, "keys", "exchange", "exchange: the laptop is told the desktop's new cache key; config: only keys in the configuration count")
 	f.StringVar(&o.guest, "guest", "auto", "what the machines are: auto (nixos where nix can build it), embedded, nixos")
 	f.BoolVar(&o.bare, "bare", false, "leave the machines as they are before the configuration")
@@ -59,7 +59,7 @@ func addSupervisorFlag(c *cobra.Command, fd *int) {
 }
 
 func (o upOptions) args() []string {
-	return []string{"up", "--config=" + o.config, "--keys=" + o.keys, "--guest=" + o.guest, fmt.Sprintf("--bare=%t", o.bare)}
+	return []string{"up", "--config=" + o.config, "--keys=" + o.keys, "--provider=" + o.provider, "--guest=" + o.guest, fmt.Sprintf("--bare=%t", o.bare)}
 }
 
 func (p *paths) workerLog() string { return filepath.Join(p.State, "worker.log") }
@@ -75,9 +75,9 @@ func (p *paths) up(ctx context.Context, o upOptions, s *supervisor, out io.Write
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return fmt.Errorf("prepare the state folder: %w", err)
 	}
-	recorder := report.NewRecorder(report.Run{ID: report.NewRunID(time.Now()), Config: o.config, Keys: o.keys, Provider: runOptions{}.chosen()})
+	recorder := report.NewRecorder(report.Run{ID: report.NewRunID(time.Now()), Config: o.config, Keys: o.keys, Provider: o.chosen()})
 	progress := report.NewProgress(out, report.LookOf(out, os.Getenv))
-	l, err := p.openLab(ctx, runOptions{config: o.config, keys: o.keys, guest: o.guest}, "up", held.dir, dir, recorder, progress)
+	l, err := p.openLab(ctx, o.runOptions, "up", held.dir, dir, recorder, progress)
 	if err != nil {
 		progress.Close()
 		return err
