@@ -78,7 +78,7 @@ type Lab struct {
 	options  Options
 	provider provider.Provider
 	mgmt     map[string]*network.Management                 // of providers whose machines have such a cable
-	nonces   map[string]string                              // snapshot -> nonce in the guests' memory
+	nonces   map[string]string                              // snapshot -> nonce in the guests
 	switched map[string]map[nixos.Role]*nixos.Configuration // snapshot -> what the machines were then
 	closers  []func() error
 }

@@ -22,7 +22,8 @@ const (
 	guestCABundle = "/usr/share/offload-e2e/ca-bundle.crt"
 	// guestNixpkgs is root's channel, where NixOS's default NIX_PATH looks.
 	guestNixpkgs = "/nix/var/nix/profiles/per-user/root/channels/nixos"
-	nonceFile    = "/run/offload-e2e-nonce"
+	// nonceFile is on the disk: a snapshot of containers is that, and no memory.
+	nonceFile = "/var/tmp/offload-e2e-nonce"
 )
 
 // programNames are the guest programs, as `make build` names them.
@@ -138,14 +139,14 @@ func (l *Lab) copyNixpkgs(ctx context.Context, m *Machine) error {
 	})
 }
 
-// writeNonce remembers a nonce in the guests' memory.
+// writeNonce remembers a nonce in the guests.
 func (l *Lab) writeNonce(ctx context.Context, nonce string) error {
 	return l.Each(ctx, func(ctx context.Context, m *Machine) error {
 		return m.CopyTo(ctx, bytes.NewReader([]byte(nonce)), nonceFile, 0o600)
 	})
 }
 
-// proveNonce compares the nonce in the guests' memory.
+// proveNonce compares the nonce in the guests.
 func (l *Lab) proveNonce(ctx context.Context, want string) error {
 	return l.Each(ctx, func(ctx context.Context, m *Machine) error {
 		got, err := m.Succeed(ctx, "cat", nonceFile)
