@@ -64,7 +64,7 @@ func SpeedUp() Check {
 		}
 		here, there := report.Series{Name: "laptop"}, report.Series{Name: "desktop"}
 		// In seconds of the desktop's processor.
-		for _, size := range []float64{2, 8} {
+		for _, size := range []float64{2, 6} {
 			local, remote, ok := p.compare(ctx, int(size*perSecond))
 			if !ok {
 				return

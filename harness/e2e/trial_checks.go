@@ -177,7 +177,9 @@ func runAll(ctx context.Context, bench *check.Bench, checks []check.Check) []rep
 	return findings
 }
 
-// gone says which machine cannot be asked anything now, "" where both can.
+// gone says why nothing else can be checked: a machine cannot be asked anything now, or
+// the desktop went in the middle of a check, and what all others found of that would
+// hide what this one did. "" where all can be.
 func (t *trial) gone() string {
 	for _, e := range t.s.When {
 		if e.For > 0 {
@@ -186,6 +188,10 @@ func (t *trial) gone() string {
 		switch e.Fault.Name {
 		case "power-off", "pause":
 			return "of " + e.Fault.String() + " no machine can be asked"
+		case "link-down", "drop", "refuse", "reject":
+			if e.At.Kind == scenario.Accepted || e.At.Kind == scenario.AfterNAR {
+				return "the desktop is away since the middle of the first: " + e.Fault.String()
+			}
 		}
 	}
 	return ""
