@@ -19,7 +19,7 @@ func TestKilledInAScenario(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := newPlace(t)
-			c := p.start("scenario", "run", "W3-drop", "--report", p.reports)
+			c := p.start("scenario", "run", "W3-reject", "--report", p.reports)
 			c.until("the moment to kill it", func() bool { return strings.Contains(c.said(), test.said) })
 			must(t, c.cmd.Process.Kill())
 			<-c.done
