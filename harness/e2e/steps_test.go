@@ -2,6 +2,9 @@ package e2e
 
 import (
 	"fmt"
+	"io"
+	"net"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -82,7 +85,7 @@ func TestAuthorize(t *testing.T) {
 	s := newStage(t)
 	s.laptop.On("cat /etc/nix/builder_key.pub", machinetest.Out(line+"\n"))
 	s.desktop.On("bash -c *", machinetest.Out(""))
-	s.laptop.On("timeout 10 bash -c * banner 192.168.15.7", machinetest.Out(""))
+	s.laptop.On("bash -c timeout 15 bash -c * penalized 192.168.15.7", machinetest.Out(""))
 	must(t, s.Authorize(t.Context()))
 	if s.desktop.Input[0] != line+"\n" || !strings.HasSuffix(s.desktop.Asked[0], "authorize /var/lib/nix-builder/.ssh/authorized_keys nix-builder") {
 		t.Errorf("the desktop got %q by %q", s.desktop.Input, s.desktop.Asked)
@@ -105,5 +108,41 @@ func TestMakeCacheKeys(t *testing.T) {
 		if i := slices.IndexFunc(s.desktop.Asked, func(line string) bool { return strings.HasSuffix(line, "offload-generate-cache-keys") }); i < 0 || s.desktop.Input[i] != answer {
 			t.Errorf("typed %q to %q", s.desktop.Input, s.desktop.Asked)
 		}
+	}
+}
+
+// Whoever is turned away waits; an sshd that answers, or none at all, keeps nobody.
+func TestPenalized(t *testing.T) {
+	for _, test := range []struct {
+		name, says string
+		want       int
+	}{{"it answers", "SSH-2.0-OpenSSH_10.0\r\n", 0}, {"it turns away", "Not allowed at this time\r\n", 1}, {"it closes", "", 1}} {
+		t.Run(test.name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			go func() {
+				for {
+					c, err := l.Accept()
+					if err != nil {
+						return
+					}
+					_, _ = io.WriteString(c, test.says)
+					_ = c.Close()
+				}
+			}()
+			_, port, _ := net.SplitHostPort(l.Addr().String())
+			script := strings.ReplaceAll(penalized, "/22", "/"+port)
+			err = exec.CommandContext(t.Context(), "bash", "-c", script, "penalized", "127.0.0.1").Run()
+			if (err != nil) != (test.want != 0) {
+				t.Errorf("it ends with %v", err)
+			}
+			l.Close()
+			if err := exec.CommandContext(t.Context(), "bash", "-c", script, "penalized", "127.0.0.1").Run(); err != nil {
+				t.Errorf("where nobody listens it ends with %v", err)
+			}
+		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"offload-e2e/harness/check"
 	"offload-e2e/harness/document"
+	"offload-e2e/harness/lab"
 	"offload-e2e/harness/nixos"
 	"offload-e2e/harness/provider"
 	"offload-e2e/harness/report"
@@ -71,6 +72,11 @@ func (r *Run) try(ctx context.Context, s *scenario.Scenario, say func(string)) (
 		}
 		return o, findings
 	}
+	if why := r.beyond(s); why != "" {
+		o := s.Judge(nil)
+		o.Result, o.Detail = report.NotTried, why
+		return o, nil
+	}
 	// Both take seconds, and neither needs the other.
 	var broken *Run
 	g, gctx := errgroup.WithContext(ctx)
@@ -100,17 +106,51 @@ func (r *Run) try(ctx context.Context, s *scenario.Scenario, say func(string)) (
 	if findings, err = t.find(ctx); err != nil {
 		return failed(err)
 	}
-	if o = s.Judge(findings); !o.Good() && r.Lab.NoKernelNFS != "" && slices.ContainsFunc(findings, func(f report.Finding) bool {
-		return f.Check == o.Check && f.State == report.Skipped && f.Reason == r.Lab.NoKernelNFS
-	}) {
-		o.Result, o.Detail = report.NotTried, r.Lab.NoKernelNFS
-	}
+	o = s.Judge(findings)
 	o.NotMade, o.Shaky = strings.Join(t.notes, "; "), t.shaky
 	o.Undone = "restored"
 	if s.Undo == "hold again" && o.Good() {
 		findings = append(findings, t.holdAgain(ctx, &o)...)
 	}
 	return o, findings
+}
+
+// ofTheHost are faults that would befall the engine's host, or that a container cannot
+// have: its disk, clock and boot are the host's.
+var ofTheHost = map[string]string{
+	"fill-disk": "a container's disk is its engine's host's, which a scenario must not fill",
+	"clock":     "a container's clock is its engine's host's",
+	"suspend":   "a container does not sleep",
+	"reboot":    "a container has its engine's host's boot id, by which a boot is proved",
+}
+
+// beyond is why the lab's machines cannot have a scenario, "" where they can.
+func (r *Run) beyond(s *scenario.Scenario) string {
+	if r.provider == lab.Docker {
+		for _, e := range s.When {
+			if why := ofTheHost[e.Fault.Name]; why != "" {
+				return why
+			}
+		}
+	}
+	if r.Lab.NoKernelNFS == "" {
+		return ""
+	}
+	mounts := s.Layer == "nfs"
+	for _, name := range append([]string{s.Then.Check.Name}, names(s.Then.Hold.Checks)...) {
+		mounts = mounts || strings.HasPrefix(name, "NF.") || strings.Contains(name, ".share-") || name == "RC.mount-after"
+	}
+	if mounts {
+		return r.Lab.NoKernelNFS
+	}
+	return ""
+}
+
+func names(checks []scenario.CheckRef) (all []string) {
+	for _, c := range checks {
+		all = append(all, c.Name)
+	}
+	return all
 }
 
 // unevaluated judges a configuration that does not evaluate, as the scenario has
