@@ -202,6 +202,13 @@ func slowCases() []broken {
 			w.laptop.on("timeout --kill-after=5 40 stat *", said(1, "stat: cannot read file system information for '/x': Stale file handle\n"))
 			w.laptop.on("bash -c d=$(mktemp -d) *", out(""))
 		}},
+		{name: "W5 a mount has no time", check: Mounted(store), code: "nfs.mount-timeout", says: []string{"over 10s", "402 ms", "10 %"}, change: func(w *world) {
+			w.laptop.on("cat /proc/self/mountinfo", out(""))
+			w.laptop.on("timeout --kill-after=5 40 stat *", said(1, "stat: No such device\n"))
+			w.laptop.on("bash -c d=$(mktemp -d) *", out(""))
+			w.laptop.on(`systemctl show nix-store\x2dremote.mount *`, out("Result=timeout\nTimeoutUSec=10s\n"))
+			w.laptop.on("ping -n -c 20 *", out("20 packets transmitted, 18 received, 10% packet loss\nrtt min/avg/max/mdev = 400.1/402.5/410.0/1.0 ms\n"))
+		}},
 		{name: "O2 the automount is over", check: Mounted(store), code: "nfs.automount-dead", says: []string{`nix-store\x2dremote.automount`, "failed/mount-start-limit-hit"}, change: func(w *world) {
 			w.laptop.on("cat /proc/self/mountinfo", out(""))
 			w.laptop.on("timeout --kill-after=5 40 stat *", said(1, "stat: No such device\n"))

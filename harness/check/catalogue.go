@@ -127,6 +127,7 @@ var Catalogue = map[string]Entry{
 	"nfs.not-enabled":    {report.Evaluation, "enable services.offload-server.enableNFS"},
 	"nfs.no-mount":       {report.Evaluation, "define the mount on the laptop (fileSystems)"},
 	"nfs.access-denied":  {report.Authentication, "let the export name the laptop's network"},
+	"nfs.mount-timeout":  {report.Content, "a better way to the desktop, or more time (x-systemd.mount-timeout=) in the mount's options"},
 	"nfs.not-mounted":    {report.Protocol, "read mount's words in the evidence"},
 	"nfs.not-nfs":        {report.Content, "mount the desktop's export there: what is there is a local directory"},
 	"nfs.content":        {report.Content, "the mount shows something else than the desktop has"},

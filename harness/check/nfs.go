@@ -180,6 +180,9 @@ func (p *Proof) notMounted(ctx context.Context, s Share, last string, is bool) r
 	if d := p.automountDead(ctx, s); d != nil {
 		return *d
 	}
+	if d := p.mountTimedOut(ctx, s); d != nil {
+		return *d
+	}
 	return report.Diagnosis{Code: "nfs.not-mounted", Effective: "local", Expected: "nfs4",
 		Sentence: fmt.Sprintf("%s is not mounted: what is there is a local directory, not nfs4 (%s)", s.Mount, last)}
 }

@@ -35,6 +35,24 @@ func (p *Proof) automountDead(ctx context.Context, s Share) *report.Diagnosis {
 		Sentence: fmt.Sprintf("nothing mounts %s at first use any more: the laptop's %s is %s, not active", s.Mount, unit, effective)}
 }
 
+// mountTimedOut is the diagnosis of a mount that the way to the desktop is too poor for:
+// it was not done in the time it is given (x-systemd.mount-timeout, systemd.mount(5)).
+// Nil where it ended otherwise, or the way is fit.
+func (p *Proof) mountTimedOut(ctx context.Context, s Share) *report.Diagnosis {
+	unit := unitName(s.Mount)
+	state := properties(p.Quiet(ctx, nixos.Laptop, "systemctl", "show", unit, "--property=Result,TimeoutUSec"))
+	if state["Result"] != "timeout" {
+		return nil
+	}
+	way := p.way(ctx).unfit()
+	if way == "" {
+		return nil
+	}
+	p.Evidence("command", nixos.Laptop, "systemctl show "+unit, "Result=timeout, TimeoutUSec="+state["TimeoutUSec"])
+	return &report.Diagnosis{Code: "nfs.mount-timeout", Effective: "over " + state["TimeoutUSec"], Expected: "mounted",
+		Sentence: fmt.Sprintf("%s is not mounted: that took over %s, which is all the time it is given: %s", s.Mount, state["TimeoutUSec"], way)}
+}
+
 func staleHandle(what string) report.Diagnosis {
 	return report.Diagnosis{Code: "nfs.stale-handle", Effective: "Stale file handle", Expected: "its content",
 		Sentence: fmt.Sprintf("what the laptop has open of the desktop is no longer there (%s: Stale file handle, not its content): it was deleted on the desktop, by garbage collection or by hand", what)}

@@ -39,28 +39,46 @@ var (
 	pingTimes = regexp.MustCompile(`= ([0-9.]+)/([0-9.]+)/([0-9.]+)`)
 )
 
-// pinged reads from ping(8) the mean round trip and the loss in percent.
-func pinged(said string) (rtt time.Duration, loss float64, ok bool) {
-	m := pingLoss.FindStringSubmatch(said)
-	if m == nil {
-		return 0, 0, false
+// way is what packets from the laptop to the desktop meet.
+type way struct {
+	rtt  time.Duration // mean
+	loss float64       // percent
+}
+
+// way measures with ping(8); all is lost where it says nothing.
+func (p *Proof) way(ctx context.Context) way {
+	ping, _ := p.Exec(ctx, nixos.Laptop, "ping", "-n", "-c", "20", "-i", "0.1", "-W", "2", p.DesktopAddr.String())
+	return pinged(string(ping.Stdout))
+}
+
+// pinged reads what ping(8) says.
+func pinged(said string) way {
+	w := way{loss: 100}
+	if m := pingLoss.FindStringSubmatch(said); m != nil {
+		w.loss, _ = strconv.ParseFloat(m[1], 64)
 	}
-	loss, _ = strconv.ParseFloat(m[1], 64)
 	if m := pingTimes.FindStringSubmatch(said); m != nil {
 		ms, _ := strconv.ParseFloat(m[2], 64)
-		rtt = time.Duration(ms * float64(time.Millisecond))
+		w.rtt = time.Duration(ms * float64(time.Millisecond))
 	}
-	return rtt, loss, true
+	return w
+}
+
+// unfit says why offloading over the way is slow, "" where it is fit. Where nothing
+// comes back the way is not known: ping may be forbidden.
+func (w way) unfit() string {
+	if w.loss == 100 || w.rtt <= slowRoundTrip && w.loss <= slowLoss {
+		return ""
+	}
+	return fmt.Sprintf("the way to the desktop has a round trip of %d ms and loses %.0f %% of the packets (up to %d ms and %.0f %% are fit for it)",
+		w.rtt.Milliseconds(), w.loss, slowRoundTrip.Milliseconds(), slowLoss)
 }
 
 // BuildOverhead proves that to send a build to the desktop does not cost more than
 // most builds.
 func BuildOverhead() Check {
 	return Check{"PF.overhead", "sending a build to the desktop costs less than most builds", "laptop", func(ctx context.Context, p *Proof) {
-		ping, ok := p.Exec(ctx, nixos.Laptop, "ping", "-n", "-c", "20", "-i", "0.1", "-W", "2", p.DesktopAddr.String())
-		if !ok {
-			return
-		}
+		way := p.way(ctx)
 		here, ok1 := p.ExecCommand(ctx, nixos.Laptop, daemonBuild(nonceExpression(newNonce()), "--max-jobs", "1", "--option", "builders", "", "--option", "substitute", "false"))
 		there, ok2 := p.ExecCommand(ctx, nixos.Laptop, daemonBuild(nonceExpression(newNonce()), "--max-jobs", "0"))
 		if !ok1 || !ok2 {
@@ -70,22 +88,20 @@ func BuildOverhead() Check {
 			p.Skip("there is nothing to compare: one of the two builds failed")
 			return
 		}
-		rtt, loss, pings := pinged(string(ping.Stdout))
 		cost, limit := there.Duration-here.Duration, p.stretch(slowStart)
 		costs := fmt.Sprintf("%.1f s", cost.Seconds())
 		p.Evidence("probe", nixos.Laptop, "cost of sending a build away", fmt.Sprintf("here %.1f s, there %.1f s: a build has to last %s on the laptop before it gains (round trip %s, loss %.0f %%)",
-			here.Duration.Seconds(), there.Duration.Seconds(), costs, rtt, loss))
-		path := ""
-		if pings && loss < 100 && (rtt > slowRoundTrip || loss > slowLoss) {
-			path = fmt.Sprintf(": the way there has a round trip of %d ms and loses %.0f %% of the packets (up to %d ms and %.0f %% are fit for it)",
-				rtt.Milliseconds(), loss, slowRoundTrip.Milliseconds(), slowLoss)
-		}
-		if path == "" && cost <= limit {
+			here.Duration.Seconds(), there.Duration.Seconds(), costs, way.rtt, way.loss))
+		unfit := way.unfit()
+		if unfit == "" && cost <= limit {
 			return
+		}
+		if unfit != "" {
+			unfit = ": " + unfit
 		}
 		p.Broken(report.Diagnosis{Code: "builder.slower-than-local", Effective: costs, Expected: fmt.Sprintf("%.0f s", limit.Seconds()),
 			Sentence: fmt.Sprintf("a small build takes %.1f s on the laptop and %s more on the desktop, where %.0f s are the limit%s: all but long builds are slower for being offloaded",
-				here.Duration.Seconds(), costs, limit.Seconds(), path)})
+				here.Duration.Seconds(), costs, limit.Seconds(), unfit)})
 	}}
 }
 

@@ -136,9 +136,9 @@ func (r *Run) beyond(s *scenario.Scenario) string {
 	if r.Lab.NoKernelNFS == "" {
 		return ""
 	}
-	mounts := s.Layer == "nfs"
+	mounts := false
 	for _, name := range append([]string{s.Then.Check.Name}, names(s.Then.Hold.Checks)...) {
-		mounts = mounts || strings.HasPrefix(name, "NF.") || strings.Contains(name, ".share-") || name == "RC.mount-after"
+		mounts = mounts || strings.HasPrefix(name, "NF.") && !strings.HasPrefix(name, "NF.export-") || strings.Contains(name, ".share-") || name == "RC.mount-after"
 	}
 	if mounts {
 		return r.Lab.NoKernelNFS

@@ -22,7 +22,7 @@ func TestBeyond(t *testing.T) {
 	containers := &Run{provider: lab.Docker, Lab: &lab.Lab{NoKernelNFS: "the kernel has no NFS"}}
 	for id, want := range map[string]string{
 		"Q1": "must not fill", "clock-laptop": "clock", "sleep-twice": "sleep", "reboot-desktop": "boot id",
-		"N1": "no NFS", "no-export": "no NFS", "O2": "no NFS", "O5": "no NFS", "C2": "", "X1": "", "W3-drop": "", "away-off": "",
+		"N1": "no NFS", "no-export": "", "N4": "", "N9": "", "O2": "no NFS", "O5": "no NFS", "C2": "", "X1": "", "W3-drop": "", "away-off": "",
 	} {
 		s := byID[id]
 		if s == nil {

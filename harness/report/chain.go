@@ -21,7 +21,7 @@ const (
 // stand for themselves: nothing on a path explains them, nor they it.
 func pathOf(code, family string) path {
 	switch code {
-	case "nix.daemon-dead", "builder.store-full", "builder.no-inodes":
+	case "nix.daemon-dead", "builder.store-full", "builder.no-inodes", "builder.slower-than-local":
 		return everyPath
 	}
 	area, _, _ := strings.Cut(code, ".")
@@ -134,7 +134,7 @@ func standingOf(d Diagnosis) standing {
 		"builder.feature-missing", "builder.no-slots", "cache.not-configured", "cache.order":
 		s.from = atContent
 	// Faults that keep nothing else from working.
-	case "builder.few-slots", "builder.slower-than-local", "builder.lost", "nix.sandbox-off", "command.missing", "power.sleep-once",
+	case "builder.few-slots", "builder.lost", "nix.sandbox-off", "command.missing", "power.sleep-once",
 		"nfs.hard-mount", "network.icmp-blocked", "nfs.write-denied", "nfs.not-read-only",
 		"cache.key-unused", "ssh.key-too-early":
 		s.from = nothing
@@ -160,6 +160,11 @@ func standingOf(d Diagnosis) standing {
 		s.at = atAuthentication + 5
 	case "cache.http-error", "nfs.not-mounted":
 		s.at = atProtocol + 5
+	case "nfs.mount-timeout":
+		s.at = atContent + 7
+	case "builder.slower-than-local":
+		// A poor way gives mounts no time to come about; all else it makes late only.
+		s.from = atContent + 7
 	case "builder.built-locally", "builder.build-failed", "builder.hangs", "cache.not-used", "nfs.content", "nfs.full", "nfs.slow", "nix.offline-build-failed", "nix.fallback-slow":
 		s.at = atContent + 5
 	case "command.failed":

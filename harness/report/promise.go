@@ -41,7 +41,7 @@ func promises(findings []Finding) []Promise {
 		case strings.HasPrefix(f.Check, "OF.build-") && (f.State == Holds || f.State == Broken):
 			offline = append(offline, f)
 		case f.Check == "NF.read-store" && (f.State == Holds || f.State == Broken):
-			all = append(all, Promise{ID: "store-readable", Claim: "The desktop's whole store is readable through NFS", Measured: "a path that was just built there has the same content",
+			all = append(all, Promise{ID: "store-readable", Claim: "The desktop's whole store is readable through NFS", Measured: map[State]string{Holds: "a path that was just built there has the same content", Broken: f.words()}[f.State],
 				Value: map[State]float64{Holds: 1}[f.State], Unit: "of 1 path", Least: new(1.0), State: f.State, Check: f.Check})
 		}
 	}
@@ -63,6 +63,9 @@ func fallbackPromise(builds []Finding) Promise {
 		if p.Value <= f.Seconds {
 			p.Value, p.Check = f.Seconds, f.Check
 		}
+	}
+	if !p.Kept() {
+		p.State = Warns
 	}
 	for _, f := range builds {
 		if f.State == Broken {

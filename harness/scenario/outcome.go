@@ -65,12 +65,8 @@ func (s *Scenario) judgeBroken(o *outcome, findings []report.Finding, bare []str
 		}
 		return report.Missed
 	}
-	// What may be found besides may also be found before.
-	found := slices.DeleteFunc(slices.Clone(o.Found), func(code string) bool {
-		return slices.Contains(s.Then.Also, code) && !slices.Contains(s.Then.Codes(), code)
-	})
 	for _, code := range s.Then.Codes() {
-		at := slices.Index(found, code)
+		at := slices.Index(o.Found, code)
 		if at < 0 || code == s.Then.Diagnosis && at > 0 {
 			o.tell(fmt.Sprintf("%s is not what is blamed", code))
 			o.blame(o.Causes)
