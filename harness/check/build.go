@@ -20,12 +20,8 @@ func newNonce() string {
 }
 
 // nonceExpression is a derivation nobody has built before, whose output says where
-// it was built: the boot id of the machine (proc_sys_kernel(5)) is the same inside
-// the sandbox. The builder uses what /bin/sh has built in, and nothing else.
-func nonceExpression(name string) string { return derivation(name, tellBoot) }
-
-// tellBoot is the script of nonceExpression.
-const tellBoot = `read -r boot < /proc/sys/kernel/random/boot_id; echo "$boot" > $out`
+// it was built. The builder uses what /bin/sh has built in, and nothing else.
+func nonceExpression(name string) string { return derivation(name, tellPlace) }
 
 // derivation is one that sh makes by a script.
 func derivation(name, script string) string {
@@ -109,15 +105,14 @@ func (p *Proof) buildRemotely(ctx context.Context, cmd provider.Command) {
 	p.provePlace(ctx, res)
 }
 
-// provePlace proves that a build was done on the desktop: its boot id is in the
-// output, and the desktop has the path too.
+// provePlace proves that a build was done on the desktop: its place is in the output,
+// and the desktop has the path too.
 func (p *Proof) provePlace(ctx context.Context, res provider.Result) {
 	out := res.Text()
 	said := p.Quiet(ctx, nixos.Laptop, "cat", out)
-	desktop := p.Quiet(ctx, nixos.Desktop, "cat", "/proc/sys/kernel/random/boot_id")
+	desktop := p.place(ctx, nixos.Desktop)
 	p.Evidence("file", nixos.Laptop, out, said)
-	p.Evidence("file", nixos.Desktop, "/proc/sys/kernel/random/boot_id", desktop)
-	if said == desktop && desktop != "" {
+	if desktop.made(said) {
 		if res, ok := p.Exec(ctx, nixos.Desktop, "nix-store", "--check-validity", out); ok && !res.OK() {
 			p.Broken(report.Diagnosis{Code: "builder.collected", Effective: "not valid", Expected: out,
 				Sentence: fmt.Sprintf("the desktop built %s, and a moment later it is not valid there: garbage is collected while builds run, and what laptops wait for goes with it", out)})
@@ -129,7 +124,7 @@ func (p *Proof) provePlace(ctx context.Context, res provider.Result) {
 			Sentence: fmt.Sprintf("the build was done on the laptop: --%s was ignored, because whoever builds is not a trusted user of Nix", option)})
 		return
 	}
-	p.Broken(report.Diagnosis{Code: "builder.built-locally", Effective: said, Expected: desktop,
+	p.Broken(report.Diagnosis{Code: "builder.built-locally", Effective: said, Expected: desktop.String(),
 		Sentence: fmt.Sprintf("the build succeeded, and not on the desktop: the output names the boot %q, the desktop's is %q", said, desktop)})
 }
 
@@ -186,10 +181,10 @@ func Offline(how string, budget time.Duration) Check {
 		}
 		out := res.Text()
 		said := p.Quiet(ctx, nixos.Laptop, "cat", out)
-		laptop := p.Quiet(ctx, nixos.Laptop, "cat", "/proc/sys/kernel/random/boot_id")
+		laptop := p.place(ctx, nixos.Laptop)
 		p.Evidence("file", nixos.Laptop, out, said)
-		if said != laptop || laptop == "" {
-			p.Broken(report.Diagnosis{Code: "nix.offline-build-failed", Effective: said, Expected: laptop,
+		if !laptop.made(said) {
+			p.Broken(report.Diagnosis{Code: "nix.offline-build-failed", Effective: said, Expected: laptop.String(),
 				Sentence: fmt.Sprintf("the build's output names the boot %q, the laptop's is %q", said, laptop)})
 			return
 		}

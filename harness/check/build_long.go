@@ -26,7 +26,7 @@ const lasting = 20
 // for a while, comes to its end there.
 func LongBuild() Check {
 	return Check{"RB.long-build", fmt.Sprintf("a silent build of %d seconds comes to its end on the desktop", lasting), "laptop", func(ctx context.Context, p *Proof) {
-		p.buildRemotely(ctx, daemonBuild(derivation(newNonce(), lasts(lasting)+tellBoot), "--max-jobs", "0"))
+		p.buildRemotely(ctx, daemonBuild(derivation(newNonce(), lasts(lasting)+tellPlace), "--max-jobs", "0"))
 	}}
 }
 
@@ -98,7 +98,7 @@ func (p *Proof) waits(ctx context.Context, said words) *report.Diagnosis {
 // is waited for and then taken.
 func TwoClients() Check {
 	return Check{"RB.two-clients", "a build that the desktop is doing for somebody else already is taken from there", "laptop", func(ctx context.Context, p *Proof) {
-		expression := derivation(newNonce(), lasts(5)+tellBoot)
+		expression := derivation(newNonce(), lasts(5)+tellPlace)
 		const background = `setsid "$@" >/dev/null 2>&1 </dev/null & echo started`
 		other := desktopBuild(expression)
 		if res, ok := p.ExecCommand(ctx, nixos.Desktop, provider.Command{Argv: append([]string{"bash", "-c", background, "background"}, other.Argv...), Env: other.Env}); !ok || !res.OK() {

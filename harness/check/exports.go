@@ -133,9 +133,10 @@ func (e Export) writable() bool {
 	return rw
 }
 
-// mountInfo is a line of proc_pid_mountinfo(5). Super are the options of the file
+// mountInfo is a line of proc_pid_mountinfo(5). Root is what of the file system is
+// mounted. Super are the options of the file
 // system, as the kernel negotiated them.
-type mountInfo struct{ Point, Type, Source, Options, Super string }
+type mountInfo struct{ Root, Point, Type, Source, Options, Super string }
 
 // parseMountInfo reads proc_pid_mountinfo(5); lines of another form are passed over.
 func parseMountInfo(text string) []mountInfo {
@@ -150,7 +151,7 @@ func parseMountInfo(text string) []mountInfo {
 		if len(g) > 2 {
 			super = g[2]
 		}
-		out = append(out, mountInfo{Point: unescape(f[4]), Type: g[0], Source: unescape(g[1]), Options: f[5], Super: super})
+		out = append(out, mountInfo{Root: unescape(f[3]), Point: unescape(f[4]), Type: g[0], Source: unescape(g[1]), Options: f[5], Super: super})
 	}
 	return out
 }

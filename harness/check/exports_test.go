@@ -56,10 +56,10 @@ func TestExportOptions(t *testing.T) {
 func TestParseMountInfo(t *testing.T) {
 	got := parseMountInfo(mountTable + "junk\n36 35 98:0 /a /mnt/two\\040words rw - ext4 /dev/x\\134y rw\n1 2 3 - x\n36 35 98:0 / /mnt rw master:1 propagate_from:2 - nfs4 desktop:/\n")
 	want := []mountInfo{
-		{"/", "ext4", "/dev/vda", "rw,relatime", "rw"}, {"/nix/store-remote", "autofs", "systemd-1", "rw,relatime", "rw,fd=52"},
-		{"/nix/store-remote", "nfs4", "192.168.15.7:/nix/store", "ro,relatime", "ro,vers=4.2,rsize=262144,wsize=262144,hard"},
-		{"/var/lib/nix-offload-remote", "nfs4", "192.168.15.7:/var/lib/nix-offload", "rw,relatime", "rw,vers=4.2,rsize=262144,wsize=262144,soft"},
-		{"/mnt/two words", "ext4", `/dev/x\y`, "rw", "rw"}, {"/mnt", "nfs4", "desktop:/", "rw", ""},
+		{"/", "/", "ext4", "/dev/vda", "rw,relatime", "rw"}, {"/", "/nix/store-remote", "autofs", "systemd-1", "rw,relatime", "rw,fd=52"},
+		{"/", "/nix/store-remote", "nfs4", "192.168.15.7:/nix/store", "ro,relatime", "ro,vers=4.2,rsize=262144,wsize=262144,hard"},
+		{"/", "/var/lib/nix-offload-remote", "nfs4", "192.168.15.7:/var/lib/nix-offload", "rw,relatime", "rw,vers=4.2,rsize=262144,wsize=262144,soft"},
+		{"/a", "/mnt/two words", "ext4", `/dev/x\y`, "rw", "rw"}, {"/", "/mnt", "nfs4", "desktop:/", "rw", ""},
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

@@ -26,7 +26,7 @@ func FetchFallback(how string, budget time.Duration) Check {
 		for n := 1; n < megabytes; n *= 2 {
 			doublings++
 		}
-		expression := derivation(newNonce(), fmt.Sprintf(large, doublings)+`read -r boot < /proc/sys/kernel/random/boot_id; { echo "$boot"; echo "$x"; } > $out`)
+		expression := derivation(newNonce(), fmt.Sprintf(large, doublings)+tellPlace+`; echo "$x" >> $out`)
 		made, ok := p.ExecCommand(ctx, nixos.Desktop, desktopBuild(expression))
 		if !ok {
 			return
@@ -52,13 +52,13 @@ func FetchFallback(how string, budget time.Duration) Check {
 	}}
 }
 
-// builtHere refutes the claim where an output's first line is not the laptop's boot.
+// builtHere refutes the claim where an output's first line is not the laptop's place.
 func (p *Proof) builtHere(ctx context.Context, out, how string) {
 	said := strings.TrimSpace(p.Quiet(ctx, nixos.Laptop, "head", "-n", "1", out))
-	laptop := p.Quiet(ctx, nixos.Laptop, "cat", "/proc/sys/kernel/random/boot_id")
+	laptop := p.place(ctx, nixos.Laptop)
 	p.Evidence("file", nixos.Laptop, out, said)
-	if said != laptop || laptop == "" {
-		p.Broken(report.Diagnosis{Code: "nix.offline-build-failed", Effective: said, Expected: laptop,
+	if !laptop.made(said) {
+		p.Broken(report.Diagnosis{Code: "nix.offline-build-failed", Effective: said, Expected: laptop.String(),
 			Sentence: fmt.Sprintf("with the desktop %s in the middle of a fetch the output names the boot %q, the laptop's is %q", how, said, laptop)})
 	}
 }

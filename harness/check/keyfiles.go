@@ -35,10 +35,15 @@ func BuilderKey() Check {
 func (p *Proof) localKey(ctx context.Context, b Builder, said words) (report.Diagnosis, bool) {
 	key := p.keyInUse(ctx, b)
 	mode := p.Quiet(ctx, nixos.Laptop, "stat", "-L", "-c", "%a %U", key)
-	if said.has("UNPROTECTED PRIVATE KEY FILE", "bad permissions") {
+	if unprotected(said) {
 		return keyPermissions(key, mode), true
 	}
 	return p.keyPair(ctx, key, mode)
+}
+
+// unprotected reports whether ssh or ssh-keygen did not read a key that others can.
+func unprotected(said words) bool {
+	return said.has("UNPROTECTED PRIVATE KEY FILE", "bad permissions")
 }
 
 func keyPermissions(key, mode string) report.Diagnosis {
@@ -60,6 +65,9 @@ func (p *Proof) keyPair(ctx context.Context, key, mode string) (report.Diagnosis
 	derived, err := p.machine(nixos.Laptop).Exec(ctx, provider.Cmd("ssh-keygen", "-y", "-P", "", "-f", key))
 	if err != nil {
 		return report.Diagnosis{}, false
+	}
+	if !derived.OK() && unprotected(words(derived.Stderr)) {
+		return keyPermissions(key, mode), true
 	}
 	if !derived.OK() {
 		return unusableKey(key, words(derived.Stderr)), true
@@ -127,9 +135,13 @@ func AuthorizedKey() Check {
 			p.Broken(strictModes(file, mode.Text(), user))
 			return
 		}
-		public := p.Quiet(ctx, nixos.Laptop, "cat", p.BuilderKeyPath()+".pub")
+		key := p.BuilderKeyPath()
+		res, ok := p.Exec(ctx, nixos.Laptop, "cat", key+".pub")
+		if !ok {
+			return
+		}
+		public := res.Text()
 		if public == "" {
-			key := p.BuilderKeyPath()
 			p.Broken(report.Diagnosis{Code: "keys.missing", Effective: "missing", Expected: key + ".pub",
 				Sentence: fmt.Sprintf("the laptop's %s.pub is missing: there is nothing to compare the desktop's %s with", key, file)})
 			return

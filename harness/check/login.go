@@ -64,7 +64,8 @@ func (p *Proof) login(ctx context.Context, b Builder, command ...string) (provid
 func (p *Proof) sshConfig(ctx context.Context, b Builder) map[string]string {
 	argv := append([]string{"env", "HOME=/root", "ssh", "-G"}, b.sshOptions()...)
 	config := map[string]string{}
-	for line := range strings.Lines(p.Quiet(ctx, nixos.Laptop, append(argv, b.Destination())...)) {
+	res, _ := p.read(ctx, nixos.Laptop, provider.Cmd(append(argv, b.Destination())...))
+	for line := range strings.Lines(string(res.Stdout)) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if had, has := config[key]; has {
 			value = had + "\n" + value

@@ -78,7 +78,7 @@ func (p *Proof) NixConfig(ctx context.Context, role nixos.Role) (NixSettings, bo
 // nixSettings is NixConfig for one who looks for a cause, and does without where
 // the machine does not answer.
 func (p *Proof) nixSettings(ctx context.Context, role nixos.Role) (NixSettings, error) {
-	res, err := p.machine(role).Exec(ctx, nixCommand("config", "show", "--json"))
+	res, err := p.read(ctx, role, nixCommand("config", "show", "--json"))
 	if err == nil {
 		err = res.Err()
 	}

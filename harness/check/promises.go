@@ -99,7 +99,7 @@ func (p *Proof) judgeSpeedUp(here, there report.Series) {
 
 // busy is a build that keeps a processor busy, and tells where it was.
 func busy(turns int) string {
-	return derivation(newNonce(), fmt.Sprintf("i=0; while [ $i -lt %d ]; do i=$((i+1)); done; ", turns)+tellBoot)
+	return derivation(newNonce(), fmt.Sprintf("i=0; while [ $i -lt %d ]; do i=$((i+1)); done; ", turns)+tellPlace)
 }
 
 // workPerSecond is how many turns of busy the desktop does in a second.

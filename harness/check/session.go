@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"offload-e2e/harness/nixos"
+	"offload-e2e/harness/provider"
 	"offload-e2e/harness/report"
 )
 
@@ -78,9 +79,9 @@ func Sessions() Check {
 // sshdSettings are the settings of the desktop's sshd for a user's login from the
 // laptop (sshd(8), -T), by lower case keyword.
 func (p *Proof) sshdSettings(ctx context.Context, user string) map[string]string {
-	text := p.Quiet(ctx, nixos.Desktop, "sshd", "-T", "-C", "user="+user+",host=laptop,addr="+p.LaptopAddr.String())
+	res, _ := p.read(ctx, nixos.Desktop, provider.Cmd("sshd", "-T", "-C", "user="+user+",host=laptop,addr="+p.LaptopAddr.String()))
 	config := map[string]string{}
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(string(res.Stdout)) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		config[key] = value
 	}

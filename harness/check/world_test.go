@@ -124,6 +124,7 @@ func (w *world) desktopAnswers() {
 	d.on("getent passwd nix-builder", out("nix-builder:x:990:990:Builds for laptops:/var/lib/nix-builder:/run/current-system/sw/bin/bash\n"))
 	d.on("runuser -u cypher -- /run/wrappers/bin/sudo -n true", out(""))
 	d.on("cat /proc/sys/kernel/random/boot_id", out(desktopBoot+"\n"))
+	d.on("cat /proc/self/mountinfo", out("21 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"))
 	d.on("journalctl *", out(""))
 	d.on("systemctl show nix-serve.service --property=User,RestrictAddressFamilies", out("User=nix-serve\nRestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX\n"))
 	d.on("systemctl show * --property=ActiveState,SubState,Result --value", out("active\nrunning\nsuccess\n"))

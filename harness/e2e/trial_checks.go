@@ -151,6 +151,7 @@ func (t *trial) untilHeld(ctx context.Context, checks []check.Check, budget time
 // runAll makes checks and keeps their order: those of one family one after another,
 // as they look at the same thing, and some families at a time.
 func runAll(ctx context.Context, bench *check.Bench, checks []check.Check) []report.Finding {
+	ctx = check.Together(ctx)
 	findings := make([]report.Finding, len(checks))
 	var families []string
 	members := map[string][]int{}

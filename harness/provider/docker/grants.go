@@ -19,13 +19,23 @@ var grants = []struct{ right, why string }{ //nolint:gochecknoglobals // a const
 	{"/dev/net/tun", "lan0"},
 }
 
+// emptied are the files that engines mount, and that are empty below: each container
+// begins with new ones, whatever its image has.
+const emptied = "hosts hostname resolv.conf"
+
+// keep keeps them in an image for first, which puts them back.
+const keep = `mkdir -p ` + keptPath + ` && cd /etc && cp -p ` + emptied + " " + keptPath
+
+// keptPath is where files wait for first.
+const keptPath = "/usr/lib/offload-e2e/etc"
+
 // first is what PID 1 does before it is systemd: the files that engines mount are
 // the configuration's to write; systemd has a place for its control groups; and
 // what is written to /proc/sys does not reach the engine's host. A second /proc,
 // which nothing uses, stays whole: the kernel asks for one where a sandbox mounts
 // its own (mount_namespaces(7), "fully visible"). Mounts are shared, as systemd has
 // them on a machine: it gives services their credentials so.
-const first = `for f in hosts hostname resolv.conf; do umount /etc/$f 2>/dev/null; done
+const first = `for f in ` + emptied + `; do umount /etc/$f 2>/dev/null; mv ` + keptPath + `/$f /etc/ 2>/dev/null; done
 mount -o remount,rw /sys/fs/cgroup 2>/dev/null
 mkdir -m 700 -p /dev/.whole/proc && mount -t proc proc /dev/.whole/proc &&
 mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys &&

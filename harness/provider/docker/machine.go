@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -216,15 +217,21 @@ func machineID(name string) string {
 	return (hex.EncodeToString([]byte("e2e"+name)) + strings.Repeat("0", 32))[:32]
 }
 
-// waitReady waits until systemd has come as far as its basic units.
+// booted succeeds once systemd has started what it starts, or, where
+// one of its units takes its time, when $1 seconds have gone by (systemctl(1),
+// is-system-running --wait).
+const booted = `systemctl is-active --quiet basic.target && { timeout "$1" systemctl is-system-running --wait >/dev/null; true; }`
+
+// waitReady waits until the machine has booted: a configuration that is switched to
+// before would not know what runs.
 func (m *Machine) waitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, bootTimeout, fmt.Errorf("not up within %s", bootTimeout))
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		attempt, stop := context.WithTimeout(ctx, 10*time.Second)
-		result, err := m.transport.Exec(attempt, provider.Cmd("systemctl", "is-active", "basic.target"))
+		attempt, stop := context.WithTimeout(ctx, settleTimeout+10*time.Second)
+		result, err := m.transport.Exec(attempt, provider.Cmd("sh", "-c", booted, "booted", strconv.Itoa(int(settleTimeout.Seconds()))))
 		stop()
 		if err == nil && result.OK() {
 			return m.plugged()

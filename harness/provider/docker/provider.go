@@ -38,6 +38,7 @@ type Options struct {
 // Timeouts of what a machine does.
 const (
 	bootTimeout     = 4 * time.Minute
+	settleTimeout   = 30 * time.Second // for units after basic.target
 	powerOffTimeout = 90 * time.Second
 	removeTimeout   = time.Minute
 )

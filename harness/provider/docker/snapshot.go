@@ -10,6 +10,8 @@ import (
 	"strconv"
 
 	"github.com/moby/moby/client"
+
+	"offload-e2e/harness/provider"
 )
 
 // cut is a snapshot: for each machine an image of its container's own layer, and
@@ -29,7 +31,13 @@ func (p *Provider) Snapshot(ctx context.Context, name string) error {
 	for i, m := range p.machines {
 		index[m] = i
 	}
-	if err := p.each(ctx, func(ctx context.Context, m *Machine) error { return m.Freeze(ctx) }); err != nil {
+	if err := p.each(ctx, func(ctx context.Context, m *Machine) error {
+		kept, err := m.transport.Exec(ctx, provider.Cmd("sh", "-c", keep))
+		if err := errors.Join(err, kept.Err()); err != nil {
+			return fmt.Errorf("keep what the engine empties: %w", err)
+		}
+		return m.Freeze(ctx)
+	}); err != nil {
 		return fmt.Errorf("snapshot %s: %w", name, err)
 	}
 	number := len(p.cuts)

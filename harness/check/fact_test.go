@@ -1,0 +1,55 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"offload-e2e/harness/nixos"
+	"offload-e2e/harness/provider"
+)
+
+// What is read in one moment is read once, by however many; what failed is asked again,
+// and another moment asks anew.
+func TestTogether(t *testing.T) {
+	w := newWorld(t)
+	var asked atomic.Int32
+	answer := out("fallback = true\n")
+	w.laptop.does("nix config show", func([]string) provider.Result {
+		asked.Add(1)
+		return answer
+	})
+	p := &Proof{Bench: w.bench}
+	read := func(ctx context.Context) error {
+		got, err := p.read(ctx, nixos.Laptop, provider.Cmd("nix", "config", "show"))
+		if err == nil && got.ExitStatus != answer.ExitStatus {
+			err = errors.New("it is another answer")
+		}
+		return err
+	}
+	times := func(want int32, ctx context.Context, n int) { //nolint:revive // how often comes first
+		t.Helper()
+		asked.Store(0)
+		var all sync.WaitGroup
+		for range n {
+			all.Go(func() {
+				if err := read(ctx); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if asked.Load() != want {
+			t.Errorf("%d readers: asked %d times, want %d", n, asked.Load(), want)
+		}
+	}
+	times(3, t.Context(), 3)
+	moment := Together(t.Context())
+	times(1, moment, 5)
+	times(0, moment, 2)
+	times(1, Together(t.Context()), 2)
+	answer = said(1, "error: it is busy\n")
+	times(2, Together(t.Context()), 2)
+}
