@@ -139,6 +139,12 @@ func (p *Proof) Quiet(ctx context.Context, role nixos.Role, argv ...string) stri
 	return strings.TrimSpace(string(res.Stdout))
 }
 
+// now is the desktop's time, for journalctl(1), --since: to the microsecond, as what
+// happened a moment before is not what is looked for.
+func (p *Proof) now(ctx context.Context) string {
+	return p.Quiet(ctx, nixos.Desktop, "date", "+@%s.%6N")
+}
+
 // Evidence adds something seen.
 func (p *Proof) Evidence(kind string, role nixos.Role, title, text string) {
 	p.finding.Evidence = append(p.finding.Evidence, report.Evidence{Kind: kind, Machine: string(role), Title: title, Text: clip(text)})

@@ -88,7 +88,7 @@ func BuildNeeding(feature string) Check {
 
 // buildRemotely refutes the claim where a build does not run on the desktop.
 func (p *Proof) buildRemotely(ctx context.Context, cmd provider.Command) {
-	since := p.Quiet(ctx, nixos.Desktop, "date", "+@%s")
+	since := p.now(ctx)
 	res, ok := p.ExecCommand(ctx, nixos.Laptop, cmd)
 	if !ok {
 		return

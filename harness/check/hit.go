@@ -60,7 +60,7 @@ func (p *Proof) hit(ctx context.Context, i Interference) {
 	if !ok {
 		return
 	}
-	since := p.Quiet(ctx, nixos.Desktop, "date", "+@%s")
+	since := p.now(ctx)
 	res, ok := p.ExecCommand(ctx, nixos.Laptop, realise(path))
 	if !ok {
 		return

@@ -84,7 +84,7 @@ func Login() Check {
 			return
 		}
 		nonce := newNonce()
-		since := p.Quiet(ctx, nixos.Desktop, "date", "+@%s")
+		since := p.now(ctx)
 		res, ok := p.login(ctx, b, "echo", nonce)
 		if !ok {
 			return
@@ -139,7 +139,7 @@ func NixOnPath() Check {
 		if p.done() {
 			return
 		}
-		since := p.Quiet(ctx, nixos.Desktop, "date", "+@%s")
+		since := p.now(ctx)
 		res, ok := p.login(ctx, b, "nix-store", "--version")
 		if !ok || res.OK() {
 			return

@@ -128,7 +128,7 @@ func (p *Proof) compare(ctx context.Context, turns int) (local, remote time.Dura
 		if !ok1 {
 			return 0, 0, false
 		}
-		since := p.Quiet(ctx, nixos.Desktop, "date", "+@%s")
+		since := p.now(ctx)
 		b, ok2 := p.ExecCommand(ctx, nixos.Laptop, daemonBuild(busy(turns), "--max-jobs", "0"))
 		if !ok2 {
 			return 0, 0, false
@@ -236,7 +236,7 @@ func (p *Proof) forget(ctx context.Context, role nixos.Role, paths []string) boo
 // and in all.
 func (p *Proof) fetch(ctx context.Context, paths []string) (lan, all int, ok bool) {
 	before := len(p.Origin.Fetched())
-	since := p.Quiet(ctx, nixos.Desktop, "date", "+@%s.%N")
+	since := p.now(ctx)
 	cmd := realise(paths[0])
 	// What was in no cache a while ago may be in one now (nix.conf(5)).
 	cmd.Argv = append(append(cmd.Argv[:len(cmd.Argv)-1], "--option", "narinfo-cache-negative-ttl", "0", "--option", "narinfo-cache-positive-ttl", "0"), paths...)
