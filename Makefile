@@ -47,7 +47,7 @@ e2e: build ## boot desktop and laptop, test CONFIG on them, report
 
 gate: build ## break CONFIG in every way of fixtures/scenarios: is each named?
 	@$(E2E) setup
-	@$(E2E) gate $(call flag,CONFIG,config) $(call flag,PROVIDER,provider) $(call flag,KEYS,keys) $(call flag,SCENARIOS,scenarios) $(call flag,REPORT,report) $(call flag,SHARD,shard)
+	@$(E2E) gate $(call flag,CONFIG,config) $(call flag,PROVIDER,provider) $(call flag,GUEST,guest) $(call flag,KEYS,keys) $(call flag,SCENARIOS,scenarios) $(call flag,REPORT,report) $(call flag,SHARD,shard)
 
 soak: build ## run N times: how often does something break, and why?
 	@$(E2E) setup

@@ -69,7 +69,7 @@ func noPublicKey(text string, err error) report.Diagnosis {
 // get fetches a path of the desktop's cache, from the laptop: status and body. A
 // status of 0 means that there was no answer.
 func (p *Proof) get(ctx context.Context, path string) (status int, body string, ok bool) {
-	res, ok := p.Exec(ctx, nixos.Laptop, "curl", "-sS", "--noproxy", "*", "--max-time", "20", "-w", "\n%{http_code}", p.cacheURL()+path)
+	res, ok := p.Exec(ctx, nixos.Laptop, "curl", "-sS", "--noproxy", "*", "--connect-timeout", "8", "--max-time", "20", "-w", "\n%{http_code}", p.cacheURL()+path)
 	if !ok {
 		return 0, "", false
 	}

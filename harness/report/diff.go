@@ -100,7 +100,11 @@ func Diff(before, after *Report) *Difference {
 	return d
 }
 
-// WithScenarios is a run with its scenarios as findings, to compare two gates.
+// scenariosPhase is the phase of scenarios that are told as findings.
+const scenariosPhase = "scenarios"
+
+// WithScenarios is a run with its scenarios as findings: for programs that know no
+// others, and to compare two gates.
 func (r *Report) WithScenarios(outcomes []Outcome) *Report {
 	all := *r
 	all.Findings = slices.Clone(r.Findings)
@@ -109,7 +113,7 @@ func (r *Report) WithScenarios(outcomes []Outcome) *Report {
 		if o.Detail != "" {
 			words += ": " + o.Detail
 		}
-		all.Findings = append(all.Findings, Finding{Check: "scenario " + o.ID, Title: o.Title, Phase: "scenarios", State: o.Tone(), Reason: words, Seconds: o.Seconds})
+		all.Findings = append(all.Findings, Finding{Check: "scenario " + o.ID, Title: o.Title, Phase: scenariosPhase, State: o.Tone(), Reason: words, Seconds: o.Seconds})
 	}
 	return &all
 }

@@ -55,9 +55,15 @@ func Save(dir string, r *Report) error {
 	}
 	scenarios, err := LoadOutcomes(dir)
 	errs = append(errs, err)
+	whole := slim.WithScenarios(scenarios)
 	for _, w := range Writers(dir, scenarios) {
 		var b bytes.Buffer
-		err := w.Write(&b, slim)
+		r := slim
+		switch w.(type) {
+		case JUnit, Markdown, Metrics:
+			r = whole // they have no place of their own for scenarios
+		}
+		err := w.Write(&b, r)
 		if err == nil {
 			err = writeFile(filepath.Join(dir, w.File()), b.Bytes())
 		}

@@ -1,13 +1,21 @@
 package report
 
 // Judge is the verdict that follows from what was found. What is broken decides
-// first, unless it is of class known, which is on record already; then what
-// kept the run from finding out.
+// first, unless it is of class known, which is on record already, and scenarios that
+// did not end as they should; then what kept the run from finding out.
 func Judge(r *Report) Verdict {
 	if len(r.Errors) > 0 {
 		return Error
 	}
 	verdict := Pass
+	if t := r.Scenarios; t != nil {
+		switch {
+		case t.Failed > 0:
+			return Fail
+		case t.Unknown > 0:
+			verdict = Error
+		}
+	}
 	for _, f := range r.Findings {
 		switch {
 		case f.Fails():

@@ -32,6 +32,9 @@ func (Markdown) Write(w io.Writer, r *Report) error {
 // headline is the verdict in one line.
 func headline(r *Report) string {
 	n := r.count()
+	if t := r.Scenarios; t != nil && n[Broken] == 0 {
+		return map[Verdict]string{Pass: "Pass", Fail: "Fail", Error: "Error"}[r.Verdict] + ": " + t.words()
+	}
 	switch r.Verdict {
 	case Pass:
 		hold := plural(n[Holds]+n[Warns], "check") + " hold"
@@ -43,6 +46,19 @@ func headline(r *Report) string {
 		return "Fail: " + plural(n[Broken], "check") + " broken, " + plural(len(r.RootCauses), "root cause") + extras(n)
 	}
 	return "Error: there is no verdict" + extras(n)
+}
+
+// words are a tally in words: "2 of 98 scenarios did not end as they should, 3 skipped".
+func (t Tally) words() string {
+	tried := t.Passed + t.Failed + t.Unknown
+	text := plural(t.Passed, "scenario") + " ended as they should"
+	if t.Passed == 1 {
+		text = "1 scenario ended as it should"
+	}
+	if t.Failed > 0 {
+		text = fmt.Sprintf("%d of %s did not end as they should", t.Failed, plural(tried, "scenario"))
+	}
+	return text + extras(map[State]int{Skipped: t.Skipped, Errored: t.Unknown})
 }
 
 func extras(n map[State]int) string {
@@ -121,7 +137,7 @@ func findingsMarkdown(b *strings.Builder, r *Report) {
 	}
 	b.WriteString("## Findings\n")
 	for _, phase := range r.phases() {
-		fmt.Fprintf(b, "\n### %s\n\n| | check | machine | what | time |\n|---|---|---|---|---|\n", cell(phase))
+		fmt.Fprintf(b, "\n### %s\n\n| | check | machine | what | time |\n|---|---|---|---|---|\n", cell(phaseHeading(phase)))
 		for _, f := range r.Findings {
 			if f.Phase == phase {
 				fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", stateWord(f), cell(f.Check), cell(f.Machine), cell(f.words()), seconds(f.Seconds))

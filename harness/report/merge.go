@@ -69,6 +69,7 @@ func Merge(dir string, parts []string) (*Report, error) {
 		if err := scenarios.Write(dir); err != nil {
 			return nil, err
 		}
+		merged.Scenarios = Count(scenarios.Scenarios)
 	}
 	merged.RootCauses = Rank(merged.Findings)
 	merged.Verdict = Judge(merged)

@@ -16,6 +16,8 @@ type Report struct {
 	Findings      []Finding      `json:"findings"`
 	Disagreements []Disagreement `json:"disagreements"`
 	Timeline      []Span         `json:"timeline"`
+	// Scenarios counts those that were tried, where any were; scenarios.json has them.
+	Scenarios *Tally `json:"scenarios,omitempty"`
 	// Promises are those that were measured in this run.
 	Promises []Promise `json:"promises,omitempty"`
 	// Artifacts are the files beside the report, and what each is.

@@ -90,6 +90,35 @@ func (o Outcome) Tone() State {
 	return Broken
 }
 
+// Tally counts scenarios by what became of them.
+type Tally struct {
+	Passed  int `json:"passed"`
+	Failed  int `json:"failed"`
+	Unknown int `json:"unknown"` // it could not be found out
+	Skipped int `json:"skipped"`
+}
+
+// Count is the tally of outcomes, nil where there are none.
+func Count(outcomes []Outcome) *Tally {
+	if len(outcomes) == 0 {
+		return nil
+	}
+	t := &Tally{}
+	for _, o := range outcomes {
+		switch {
+		case o.Good():
+			t.Passed++
+		case o.Result == NotTried:
+			t.Skipped++
+		case o.Result == NotKnown:
+			t.Unknown++
+		default:
+			t.Failed++
+		}
+	}
+	return t
+}
+
 // Conclude counts the scenarios; no list is null then.
 func (m *Matrix) Conclude() {
 	m.Schema, m.Passed, m.Failed, m.Skipped, m.MedianSeconds = MatrixSchema, 0, 0, 0, 0

@@ -24,6 +24,8 @@ type gateOptions struct {
 	runOptions
 	// verbose tells each step of a scenario.
 	verbose bool
+	// same is the command that tries the same again.
+	same string
 }
 
 func newGateCommand(p *paths) *cobra.Command {
@@ -47,6 +49,10 @@ it survive? An edit of a text that it does not have is skipped.`,
 			}
 			if scenarios, err = p.scenariosOfPart(o.part, scenarios); err != nil {
 				return err
+			}
+			o.same = o.again(p, "make gate", "embedded")
+			if where != p.scenarios() {
+				o.same += " SCENARIOS='" + where + "'"
 			}
 			return p.gate(c.Context(), o, scenarios, nil, c.OutOrStdout())
 		},
@@ -95,7 +101,7 @@ func (p *paths) gate(ctx context.Context, o gateOptions, scenarios []*scenario.S
 	if err != nil {
 		return fmt.Errorf("make the report's folder: %w", err)
 	}
-	recorder := report.NewRecorder(report.Run{ID: m.Run, Config: o.config, Keys: o.keys, Provider: o.chosen(), Harness: version(), Command: "make gate", Shard: o.part.String()})
+	recorder := report.NewRecorder(report.Run{ID: m.Run, Config: o.config, Keys: o.keys, Provider: o.chosen(), Harness: version(), Command: o.same, Shard: o.part.String()})
 	progress := report.NewProgress(out, report.LookOf(out, os.Getenv))
 	defer progress.Close()
 	l, err := p.openLab(ctx, o.runOptions, "gate", held.dir, dir, recorder, progress)
@@ -110,7 +116,7 @@ func (p *paths) gate(ctx context.Context, o gateOptions, scenarios []*scenario.S
 	}
 	// The page shows what the machines have to tell.
 	err = errors.Join(err, l.gather(ctx))
-	if err := saveGate(dir, recorder, layout); err != nil {
+	if err := saveGate(dir, recorder, m.Scenarios, layout); err != nil {
 		return err
 	}
 	var status exitStatus
@@ -122,8 +128,11 @@ func (p *paths) gate(ctx context.Context, o gateOptions, scenarios []*scenario.S
 
 // saveGate writes the gate's report: what the walk to the end of the phases recorded,
 // with the matrix.
-func saveGate(dir string, recorder *report.Recorder, layout report.Layout) error {
-	if err := publish(layout, dir, recorder.Report()); err != nil {
+func saveGate(dir string, recorder *report.Recorder, scenarios []report.Outcome, layout report.Layout) error {
+	r := recorder.Report()
+	r.Scenarios = report.Count(scenarios)
+	r.Verdict = report.Judge(r)
+	if err := publish(layout, dir, r); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	return nil
@@ -211,13 +220,9 @@ func conclude(out io.Writer, dir string, m *report.Matrix) error {
 	if err := m.Write(dir); err != nil {
 		return err
 	}
-	unknown := 0
 	fmt.Fprintf(out, "\n%-28s %-16s %6s  %s\n", "scenario", "result", "s", "root causes")
 	for _, o := range m.Scenarios {
 		fmt.Fprintf(out, "%-28s %-16s %6.1f  %s\n", o.ID, o.Result, o.Seconds, strings.Join(o.Found, ", "))
-		if o.Result == report.NotKnown {
-			unknown++
-		}
 		for _, line := range o.Shaky {
 			fmt.Fprintf(out, "    broke once, and held when it was made again: %s\n", line)
 		}
@@ -232,11 +237,5 @@ func conclude(out io.Writer, dir string, m *report.Matrix) error {
 		}
 	}
 	fmt.Fprintf(out, "\nMedian: %.1f s a scenario. Report: %s\n%d passed, %d failed, %d skipped\n", m.MedianSeconds, dir, m.Passed, m.Failed, m.Skipped)
-	switch {
-	case m.Failed > unknown:
-		return exitStatus(exitBroken)
-	case unknown > 0:
-		return exitStatus(exitInfra)
-	}
-	return nil
+	return verdictStatus(report.Judge(&report.Report{Scenarios: report.Count(m.Scenarios)}))
 }

@@ -138,7 +138,7 @@ func (p *paths) run(ctx context.Context, o runOptions, s *supervisor, out io.Wri
 	}
 	defer release()
 	recorder := report.NewRecorder(report.Run{ID: id, Config: o.config, Keys: o.keys, Provider: o.chosen(),
-		Command: o.again(p), Harness: version(), Shard: o.part.String()})
+		Command: o.again(p, "make e2e", "auto"), Harness: version(), Shard: o.part.String()})
 	look := report.LookOf(out, os.Getenv)
 	progress := report.NewProgress(out, look)
 	if o.provider == "auto" {
@@ -211,14 +211,14 @@ func (p *paths) openOptions(o runOptions, state, dir string, recorder *report.Re
 	}
 }
 
-// again is how to run the same once more.
-func (o runOptions) again(p *paths) string {
-	command := "make e2e"
+// again is how to run the same once more, by a command of make; guest is what that
+// takes when nobody asks for another.
+func (o runOptions) again(p *paths, command, guest string) string {
 	if abs(mustWorkingDir(), o.config) != p.config() {
 		command += " CONFIG=" + o.config
 	}
 	for _, v := range []struct{ name, value, usual string }{
-		{"KEYS", o.keys, "exchange"}, {"LABELS", o.labels, ""}, {"GUEST", o.guest, "auto"}, {"PROVIDER", o.provider, "auto"}, {"SHARD", o.part.String(), ""},
+		{"KEYS", o.keys, "exchange"}, {"LABELS", o.labels, ""}, {"GUEST", o.guest, guest}, {"PROVIDER", o.provider, "auto"}, {"SHARD", o.part.String(), ""},
 	} {
 		if v.value != v.usual {
 			command += fmt.Sprintf(" %s='%s'", v.name, v.value)

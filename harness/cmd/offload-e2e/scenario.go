@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"offload-e2e/harness/check"
 	"offload-e2e/harness/document"
@@ -145,6 +146,9 @@ func newScenarioRun(p *paths) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			o.same = p.command("scenario run")
+			c.Flags().Visit(func(f *pflag.Flag) { o.same += fmt.Sprintf(" --%s '%s'", f.Name, f.Value) })
+			o.same += " " + strings.Join(args, " ")
 			switch {
 			case o.keep == "never":
 				return p.gate(c.Context(), o, picked, nil, c.OutOrStdout())
