@@ -182,6 +182,11 @@ func (t *trial) find(ctx context.Context) ([]report.Finding, error) {
 		return nil, err
 	}
 	findings := t.switchChanged(ctx, phase)
+	for _, f := range findings {
+		if f.State == report.Errored {
+			return findings, fmt.Errorf("%s: %s", f.Title, f.Reason)
+		}
+	}
 	if err := t.WalkPhases(ctx, phase, Phases); err != nil {
 		return nil, err
 	}
@@ -248,8 +253,8 @@ func reasons(findings []report.Finding) (lines []string) {
 	return lines
 }
 
-// AsItIs makes all checks on the configuration as it is, at the end of the phases:
-// nothing may be found. What is used for the first time here is not, in scenarios.
+// AsItIs makes all checks on the configuration as it is, at the end of the phases, and
+// records them: nothing may be found. What is used for the first time here is not, in scenarios.
 func (r *Run) AsItIs(ctx context.Context) (report.Outcome, []report.Finding) {
 	started := time.Now()
 	s := &scenario.Scenario{ID: "-", Title: "the configuration as it is", Then: scenario.Then{Hold: scenario.Hold{All: true}}}
@@ -257,6 +262,10 @@ func (r *Run) AsItIs(ctx context.Context) (report.Outcome, []report.Finding) {
 	bench := r.Bench()
 	proofs := bench.Proofs()
 	findings := t.again(ctx, nil, proofs, runAll(ctx, bench, proofs))
+	for _, f := range findings {
+		f.Phase = report.AsItIs
+		r.Recorder.AddFinding(r.known.Judge(f, r.provider, time.Now()))
+	}
 	o := s.Judge(findings)
 	if err := ctx.Err(); err != nil {
 		o.Result, o.Detail = report.NotKnown, err.Error()

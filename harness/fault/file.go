@@ -53,9 +53,13 @@ func (f *File) Validate() error {
 	return nil
 }
 
-// writable runs a script in a mount namespace in which the store is writable: the
-// rest of the machine sees it read-only still.
-const writable = `case "$1" in /nix/store/*) unshare --mount bash -e -c 'mount -o remount,rw /nix/store; eval "$0"' "$2";; *) eval "$2";; esac`
+// writable runs the script $2 with $path and $text, which are $1 and $3, in a mount
+// namespace in which the store is writable: the rest of the machine sees it read-only
+// still.
+const writable = `export path="$1" text="$3"; case "$path" in
+/nix/store/*) unshare --mount bash -e -c 'mount -o remount,rw /nix/store 2>/dev/null || :; eval "$0"' "$2" ;;
+*) bash -e -c "$2" ;;
+esac`
 
 func (f *File) Apply(ctx context.Context, w World) (Undo, error) {
 	var err error
@@ -70,9 +74,9 @@ func (f *File) Apply(ctx context.Context, w World) (Undo, error) {
 		return nil, err
 	}
 	script, argument := f.script()
-	_, err = bash(ctx, w, f.Machine, writable, f.path, `path='`+f.path+`'; text=$(cat); `+script, argument)
+	_, err = bash(ctx, w, f.Machine, writable, f.path, script, argument)
 	return func(ctx context.Context) error {
-		_, err := bash(ctx, w, f.Machine, writable, f.path, `path='`+f.path+`'; rm -rf -- "$path"; cp -a -- '`+backup+`/was' "$path"`)
+		_, err := bash(ctx, w, f.Machine, writable, f.path, `rm -rf -- "$path"; cp -a -- "$text" "$path"`, backup+"/was")
 		return err
 	}, err
 }

@@ -26,7 +26,7 @@ func (f *Service) Apply(ctx context.Context, w World) (Undo, error) {
 		return nil, err
 	}
 	back := func(ctx context.Context) error {
-		_, err := bash(ctx, w, f.Machine, `systemctl unmask --runtime --quiet "$1"; systemctl reset-failed "$1" 2>/dev/null || :; systemctl start "$1"`, f.Unit)
+		_, err := bash(ctx, w, f.Machine, `rm -f "`+dropIn+`"; systemctl daemon-reload; systemctl reset-failed "$1" 2>/dev/null || :; systemctl start "$1"`, f.Unit)
 		return err
 	}
 	switch f.Do {
@@ -34,8 +34,8 @@ func (f *Service) Apply(ctx context.Context, w World) (Undo, error) {
 		_, err = bash(ctx, w, f.Machine, `systemctl restart "$1"`, f.Unit)
 		return nil, err
 	case "kill":
-		// Masked, so that nobody starts it again.
-		_, err = bash(ctx, w, f.Machine, `systemctl mask --runtime --quiet "$1"; systemctl kill --signal=KILL "$1"`, f.Unit)
+		// A mask in /run is hidden by a unit in /etc.
+		_, err = bash(ctx, w, f.Machine, `printf '[Service]\nRestart=no\n' | install -D -m 644 /dev/stdin "`+dropIn+`"; systemctl daemon-reload; systemctl kill --signal=KILL "$1"`, f.Unit)
 	default:
 		_, err = bash(ctx, w, f.Machine, `systemctl stop "$1"`, f.Unit)
 	}
@@ -77,6 +77,7 @@ func (f *Restrict) lines() (lines []string) {
 	return lines
 }
 
+// dropIn is the drop-in of the unit in $1.
 const dropIn = `/run/systemd/system/$1.d/50-offload-e2e-fault.conf`
 
 func (f *Restrict) Apply(ctx context.Context, w World) (Undo, error) {

@@ -52,7 +52,7 @@ func (f *RotateKey) Apply(ctx context.Context, w World) (Undo, error) {
 	backup := "backup=/run/offload-e2e-key-" + f.Key + "; "
 	_, err = bash(ctx, w, k.machine, backup+`mkdir -m 700 "$backup"; cp -a `+k.files+` "$backup"; `+k.script+"; "+restart)
 	return func(ctx context.Context) error {
-		_, err := bash(ctx, w, k.machine, backup+`cp -a "$backup"/. "$(dirname `+strings.Fields(k.files)[0]+` | head -n 1)"; rm -rf "$backup"; `+restart)
+		_, err := bash(ctx, w, k.machine, backup+`cp -a "$backup"/* "$(dirname `+strings.Fields(k.files)[0]+` | head -n 1)"; rm -rf "$backup"; `+restart)
 		return err
 	}, err
 }

@@ -157,7 +157,7 @@ func anchorOf(all []findingView, check string) string {
 var phaseHeadings = map[string]string{
 	"phase1": "Phase 1: the desktop", "phase2": "Phase 2: the laptop", "phase3": "Phase 3: the exchange of keys",
 	"phase4": "Phase 4: final validation", "fallback": "Fallback: the desktop away", "fleet": "Fleet: more laptops",
-	"promises": "Promises: measured", scenariosPhase: "Faults made on purpose",
+	"promises": "Promises: measured", AsItIs: "The configuration as it is, at the end of the phases", scenariosPhase: "Faults made on purpose",
 }
 
 func phaseHeading(name string) string { return cmp.Or(phaseHeadings[name], name, "Outside of phases") }

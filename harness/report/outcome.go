@@ -34,6 +34,9 @@ type Matrix struct {
 	MedianSeconds float64 `json:"median_seconds"`
 }
 
+// AsItIs is the phase of what a gate finds before it breaks anything.
+const AsItIs = "as-it-is"
+
 // The results of a scenario. Caught and Held are good.
 const (
 	Caught         = "caught"          // the check broke, with the diagnosis

@@ -30,7 +30,7 @@ type gateOptions struct {
 
 func newGateCommand(p *paths) *cobra.Command {
 	o := gateOptions{runOptions: runOptions{keep: "never"}}
-	where := ""
+	where, base := "", ""
 	c := &cobra.Command{
 		Use:   "gate",
 		Short: "Break everything on purpose, and see whether each fault is caught",
@@ -38,28 +38,43 @@ func newGateCommand(p *paths) *cobra.Command {
 for every scenario: what the scenario says goes wrong, and all checks are made. A
 scenario is caught when its own check breaks with its own diagnosis, and nothing
 else does. With --config the faults are made in another configuration: which would
-it survive? An edit of a text that it does not have is skipped.`,
+it survive? An edit of a text that it does not have is skipped.
+
+With --base it is the gate of a change: how it changes what both machines come to
+is shown at once, against that revision of the configuration; then the four phases
+are run, and of the rest what the change can affect. Scenarios are then tried only
+where --scenarios names them.`,
+		Example: `  offload-e2e gate --config . --base origin/main`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.check(c); err != nil {
 				return err
 			}
-			scenarios, err := findScenarios(where)
-			if err != nil {
-				return err
-			}
-			if scenarios, err = p.scenariosOfPart(o.part, scenarios); err != nil {
-				return err
+			var scenarios []*scenario.Scenario
+			var err error
+			if base == "" || c.Flags().Changed("scenarios") {
+				if scenarios, err = findScenarios(where); err != nil {
+					return err
+				}
 			}
 			o.same = o.again(p, "make gate", "embedded")
 			if where != p.scenarios() {
 				o.same += " SCENARIOS='" + where + "'"
+			}
+			if base != "" {
+				return p.against(c.Context(), o, base, scenarios, c.OutOrStdout())
+			}
+			if scenarios, err = p.scenariosOfPart(o.part, scenarios); err != nil {
+				return err
 			}
 			return p.gate(c.Context(), o, scenarios, nil, c.OutOrStdout())
 		},
 	}
 	addGateFlags(c, p, &o)
 	c.Flags().StringVar(&where, "scenarios", p.scenarios(), "a folder of scenarios, or files by glob")
+	c.Flags().StringVar(&base, "base", "", "the revision that the configuration is compared with, e.g. origin/main")
 	c.Flags().Var(&o.part, "shard", "try one part of so many, as 2/8: scenarios are dealt out by how long they took; report merge joins the parts")
+	addKnownFlag(c, &o.known)
+	c.MarkFlagsMutuallyExclusive("base", "shard")
 	return c
 }
 
