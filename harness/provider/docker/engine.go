@@ -15,10 +15,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/moby/moby/api/types/system"
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
 	"github.com/testcontainers/testcontainers-go/log"
@@ -34,6 +36,8 @@ type Engine struct {
 	Version string
 	// Host is where it listens.
 	Host string
+	// podman: it is Podman, which does some things otherwise than Docker.
+	podman bool
 }
 
 // environment is prepared once: testcontainers-go reads it once a process.
@@ -84,12 +88,11 @@ func Connect(ctx context.Context) (*Engine, error) {
 		return nil, errors.Join(fmt.Errorf("the container engine runs %s/%s, the guests are linux/amd64", version.Os, version.Arch), api.Close())
 	}
 	name := "Docker Engine"
-	for _, c := range version.Components {
-		if strings.Contains(c.Name, "Podman") {
-			name = "Podman"
-		}
+	podman := slices.ContainsFunc(version.Components, func(c system.ComponentVersion) bool { return strings.Contains(c.Name, "Podman") })
+	if podman {
+		name = "Podman"
 	}
-	return &Engine{api: api, Host: api.DaemonHost(), Version: fmt.Sprintf("%s %s, Linux %s", name, version.Version, info.Info.KernelVersion)}, nil
+	return &Engine{api: api, podman: podman, Host: api.DaemonHost(), Version: fmt.Sprintf("%s %s, Linux %s", name, version.Version, info.Info.KernelVersion)}, nil
 }
 
 // Close ends the connection.

@@ -61,8 +61,9 @@ func (e *Engine) load(ctx context.Context, i Image, say func(string, ...any)) er
 		return fmt.Errorf("import the guest's image: %w", err)
 	}
 	defer z.Close()
-	reply, err := e.api.ImageImport(ctx, client.ImageImportSource{Source: z, SourceName: "-"}, repository, client.ImageImportOptions{
-		Tag: i.ID, Message: "guest of offload-e2e", Changes: []string{"LABEL " + labelOurs + "=guest"}})
+	// Podman takes a tag only with the name.
+	reply, err := e.api.ImageImport(ctx, client.ImageImportSource{Source: z, SourceName: "-"}, i.reference(), client.ImageImportOptions{
+		Message: "guest of offload-e2e", Changes: []string{"LABEL " + labelOurs + "=guest"}})
 	if err != nil {
 		return fmt.Errorf("import the guest's image: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
 	"offload-e2e/harness/provider"
@@ -58,8 +59,10 @@ func (p *Provider) Snapshot(ctx context.Context, name string) error {
 
 // save commits the container, and archives its volumes.
 func (m *Machine) save(ctx context.Context, suffix string) (savedMachine, error) {
-	committed, err := m.lab.engine.api.ContainerCommit(ctx, m.container(), client.ContainerCommitOptions{NoPause: true, Changes: []string{
-		"LABEL " + labelOurs + "=snapshot " + labelLab + "=" + m.lab.options.Lab}})
+	committed, err := m.lab.engine.api.ContainerCommit(ctx, m.container(), client.ContainerCommitOptions{
+		NoPause: true,
+		Config:  &container.Config{}, // Podman reads one
+		Changes: []string{"LABEL " + labelOurs + "=snapshot " + labelLab + "=" + m.lab.options.Lab}})
 	if err != nil {
 		return savedMachine{}, fmt.Errorf("commit the container: %w", err)
 	}
@@ -74,9 +77,20 @@ func (m *Machine) save(ctx context.Context, suffix string) (savedMachine, error)
 	return saved, nil
 }
 
+// wayOf are the paths by which a volume's content is copied from a container, and to
+// one: those of the folder it is in, as Docker refuses links that lead out of where it
+// unpacks. Podman would unpack into the image below; it takes the volume itself.
+func (e *Engine) wayOf(volume string) (from, to string) {
+	if e.podman {
+		return volume + "/.", volume
+	}
+	return volume, filepath.Dir(volume)
+}
+
 func (m *Machine) archive(ctx context.Context, volume, path string) error {
 	fail := func(err error) error { return fmt.Errorf("archive %s: %w", volume, err) }
-	from, err := m.lab.engine.api.CopyFromContainer(ctx, m.container(), client.CopyFromContainerOptions{SourcePath: volume})
+	source, _ := m.lab.engine.wayOf(volume)
+	from, err := m.lab.engine.api.CopyFromContainer(ctx, m.container(), client.CopyFromContainerOptions{SourcePath: source})
 	if err != nil {
 		return fail(err)
 	}
@@ -124,8 +138,9 @@ func (m *Machine) restore(ctx context.Context, saved savedMachine) error {
 		if err != nil {
 			return err
 		}
+		_, to := m.lab.engine.wayOf(volumes[i])
 		_, err = m.lab.engine.api.CopyToContainer(ctx, m.container(), client.CopyToContainerOptions{
-			DestinationPath: filepath.Dir(volumes[i]), Content: io.NopCloser(f)})
+			DestinationPath: to, Content: io.NopCloser(f)})
 		if err := errors.Join(err, f.Close()); err != nil {
 			return fmt.Errorf("fill %s: %w", volumes[i], err)
 		}
