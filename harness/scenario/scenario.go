@@ -111,7 +111,7 @@ type Then struct {
 	Also      []string      `yaml:"also" doc:"further root causes that come with the fault; say in a comment why"`
 	Hold      Hold          `yaml:"hold" doc:"all, or a list of checks that must hold in spite of the fault"`
 	Run       []CheckRef    `yaml:"run" doc:"further checks to make, beside those of the four phases"`
-	Budget    time.Duration `yaml:"budget" doc:"within which time what has to hold must hold (30 s), or come to hold again"`
+	Budget    time.Duration `yaml:"budget" doc:"within which time what has to hold must hold (30 s), or come to hold again; what breaks by chance, as in a race, is looked for so long"`
 }
 
 // Hold is what must hold: all, or some checks.
