@@ -22,7 +22,7 @@ func TestPromisesOfFindings(t *testing.T) {
 	}{
 		{"offline, in time", []Finding{offline("unplugged", Holds, 18), offline("powered-off", Holds, 31)}, "fallback", Holds, 31, "OF.build-powered-off", "31 s at most"},
 		{"offline, too late", []Finding{offline("unplugged", Holds, 61)}, "fallback", Warns, 61, "OF.build-unplugged", "61 s"},
-		{"offline, and a way broken", []Finding{offline("unplugged", Broken, 3), offline("refusing", Holds, 9)}, "fallback", Broken, 9, "OF.build-unplugged", "2 ways"},
+		{"offline, and a way broken", []Finding{offline("unplugged", Broken, 3), offline("refusing", Holds, 9)}, "fallback", Broken, 9, "OF.build-unplugged", "1 of 2 ways"},
 		{"offline, not made", []Finding{offline("unplugged", Skipped, 0), offline("frozen", Errored, 0)}, "", "", 0, "", ""},
 		{"read", []Finding{{Check: "NF.read-store", State: Holds}}, "store-readable", Holds, 1, "NF.read-store", "same content"},
 		{"read otherwise", []Finding{read}, "store-readable", Broken, 0, "NF.read-store", "another hash"},
