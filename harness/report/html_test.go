@@ -73,7 +73,7 @@ func TestPageStandsAlone(t *testing.T) {
 	if count["script"] != 1 || count["style"] != 1 || count["link"] != 0 || count["iframe"] != 0 {
 		t.Errorf("the page has %v", count)
 	}
-	for _, text := range []string{"&lt;script&gt;alert(1)", "default-src &#39;none&#39;", "C2", "2 of 4 as they should be", "promised: 2 to 5 times", "held in 2 of the last 4 runs, flaky: 50 %"} {
+	for _, text := range []string{"&lt;script&gt;alert(1)", "default-src &#39;none&#39;", "C2", "Faults made on purpose: 1 of 3 scenarios did not end as they should, 1 skipped", "promised: 2 to 5 times", "held in 2 of the last 4 runs, flaky: 50 %"} {
 		if !strings.Contains(b.String(), text) {
 			t.Errorf("no %q in the page", text)
 		}

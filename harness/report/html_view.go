@@ -21,7 +21,7 @@ type view struct {
 	Promised          []promiseView
 	Scenarios         []Outcome
 	Layers            []layerView
-	Caught            int
+	Tried             string // what became of the scenarios, in words
 	Skips             []findingView
 	Logs              []logView
 	Facts             []fact
@@ -102,18 +102,16 @@ func (h HTML) view(r *Report) (*view, error) {
 	}
 	for _, name := range layersOf(h.Scenarios) {
 		layer := layerView{Name: cmp.Or(name, "the configuration as it is")}
-		good := 0
 		for _, o := range h.Scenarios {
-			if o.Layer != name {
-				continue
-			}
-			layer.Outcomes = append(layer.Outcomes, o)
-			if o.Good() {
-				good++
+			if o.Layer == name {
+				layer.Outcomes = append(layer.Outcomes, o)
 			}
 		}
-		layer.Tally = fmt.Sprintf("%d of %d", good, len(layer.Outcomes))
-		v.Layers, v.Caught = append(v.Layers, layer), v.Caught+good
+		layer.Tally = Count(layer.Outcomes).short()
+		v.Layers = append(v.Layers, layer)
+	}
+	if t := Count(h.Scenarios); t != nil {
+		v.Tried = t.words()
 	}
 	v.Picture = draw(r)
 	v.Rows = timeRows(r, all)

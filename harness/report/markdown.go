@@ -61,6 +61,11 @@ func (t Tally) words() string {
 	return text + extras(map[State]int{Skipped: t.Skipped, Errored: t.Unknown})
 }
 
+// short is a tally of a few: "13 of 14, 2 skipped".
+func (t Tally) short() string {
+	return fmt.Sprintf("%d of %d", t.Passed, t.Passed+t.Failed+t.Unknown) + extras(map[State]int{Skipped: t.Skipped})
+}
+
 func extras(n map[State]int) string {
 	var text string
 	for _, e := range []struct {
