@@ -77,7 +77,7 @@ func mootBy(own []report.Finding) *moot {
 		switch code := f.Diagnosis.Code; code {
 		case "network.unreachable", "network.dropped", "network.rejected":
 			return &moot{code, "what goes over the network", func(family string) bool { return family != "EV" && family != "OF" }}
-		case "builder.upload-locked":
+		case "builder.upload-locked", "builder.waits-for-internet":
 			return &moot{code, "what is sent to the desktop", func(family string) bool { return family == "RB" }}
 		case "nfs.waits-forever":
 			return &moot{code, "what goes through the shares", func(family string) bool { return family == "NF" }}
