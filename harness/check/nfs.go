@@ -370,7 +370,7 @@ func (p *Proof) whyNoWrite(ctx context.Context, s Share, res provider.Result) re
 	if m, _ := p.mounted(ctx, s.Mount); slices.Contains(strings.Split(m.Options, ","), "ro") {
 		d.Effective, why = m.Options, "the laptop mounts it read-only"
 	}
-	d.Sentence = fmt.Sprintf("%s is mounted, and root on the laptop may not write into it: %s (%s, not %s)", s.Mount, why, d.Effective, d.Expected)
+	d.Sentence = fmt.Sprintf("root on the laptop may not write into the desktop's %s: %s (%s, not %s)", s.Export, why, d.Effective, d.Expected)
 	return p.blame(ctx, nixos.Desktop, "services.nfs.server.exports", d)
 }
 
