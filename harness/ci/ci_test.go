@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -68,7 +69,7 @@ func TestKubernetesTakesTheManifest(t *testing.T) {
 				t.Errorf("%s: a rule is for container %s", job.Name, *r.OnExitCodes.ContainerName)
 			}
 		}
-		shards := "/" + string('0'+rune(*spec.Completions)) + `"`
+		shards := "/" + strconv.Itoa(int(*spec.Completions)) + `"`
 		if script := strings.Join(container.Args, " "); !strings.Contains(script, `"$((JOB_COMPLETION_INDEX + 1))`+shards) {
 			t.Errorf("%s has %d parts, and runs %s", job.Name, *spec.Completions, script)
 		}

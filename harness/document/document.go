@@ -15,6 +15,7 @@
 package document
 
 import (
+	"cmp"
 	"encoding"
 	"errors"
 	"fmt"
@@ -101,8 +102,11 @@ func Parse(file string, text []byte, into any) error {
 	}
 	s.decode(doc.Content[0], reflect.ValueOf(into).Elem(), field{})
 	slices.SortStableFunc(s.problems, func(a, b error) int {
-		p, q := a.(*Problem), b.(*Problem)
-		return (p.Line-q.Line)*10000 + p.Column - q.Column
+		var p, q *Problem
+		if !errors.As(a, &p) || !errors.As(b, &q) {
+			return 0
+		}
+		return cmp.Or(cmp.Compare(p.Line, q.Line), cmp.Compare(p.Column, q.Column))
 	})
 	return errors.Join(s.problems...)
 }

@@ -159,6 +159,6 @@ func (f *Clock) Probe(ctx context.Context, w World) (bool, string, error) {
 		return false, "", err
 	}
 	seconds, err := strconv.ParseInt(now, 10, 64)
-	off := time.Unix(seconds, 0).Sub(time.Now())
+	off := time.Until(time.Unix(seconds, 0))
 	return off.Abs() > f.By.Abs()/2, fmt.Sprintf("it is off by %s", off.Round(time.Second)), err
 }

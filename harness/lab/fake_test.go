@@ -85,7 +85,6 @@ type strong struct {
 	clocks         []time.Time
 	off, frozen    bool
 	hard           []bool
-	switchedWith   []string
 	switches       activate.Result
 	switchesStatus int
 }

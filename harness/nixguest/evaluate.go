@@ -43,7 +43,7 @@ func (g *Guests) evaluate(ctx context.Context, h nixos.Host, what string) (*nixo
 	}
 	var e evaluated
 	c := &nixos.Configuration{}
-	if err := json.Unmarshal([]byte(out), &e); err == nil {
+	if err = json.Unmarshal([]byte(out), &e); err == nil {
 		err = json.Unmarshal([]byte(e.Configuration), c)
 	}
 	if err != nil || c.Schema == 0 {

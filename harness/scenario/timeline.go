@@ -28,7 +28,6 @@ type Timeline struct {
 	applied []*inForce
 	errs    []error
 	never   []string
-	begun   int
 }
 
 // inForce is a fault that was applied and is to be undone.

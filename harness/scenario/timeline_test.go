@@ -40,12 +40,12 @@ func (*book) Machine(nixos.Role) fault.Machine { return nil }
 
 // toy is a fault that writes into the book.
 type toy struct {
-	name                string
-	applyErr, undoErr   error
-	noEffect, stays     bool
-	lasting, over       bool
-	inForce             bool
-	applied, takenTwice int
+	name              string
+	applyErr, undoErr error
+	noEffect, stays   bool
+	lasting, over     bool
+	inForce           bool
+	takenTwice        int
 }
 
 func (t *toy) String() string { return t.name }

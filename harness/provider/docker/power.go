@@ -45,7 +45,8 @@ func (m *Machine) watch() {
 		defer cancel()
 		select {
 		case <-ctx.Done():
-		case <-ended.Error:
+		case err := <-ended.Error:
+			_ = err // whoever asks for the machine asks the engine, and is told
 		case how := <-ended.Result:
 			if how.StatusCode != rebooted || m.off() {
 				return
