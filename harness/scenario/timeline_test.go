@@ -45,7 +45,6 @@ type toy struct {
 	noEffect, stays   bool
 	lasting, over     bool
 	inForce           bool
-	takenTwice        int
 }
 
 func (t *toy) String() string { return t.name }
