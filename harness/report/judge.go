@@ -30,10 +30,14 @@ func Judge(r *Report) Verdict {
 // Fails reports whether a finding by itself makes a run fail.
 func (f Finding) Fails() bool { return f.State == Broken && f.Class != Known }
 
-// count is how many findings are in each state; known defects are one of their own.
+// count is how many findings are in each state; known defects are one of their own,
+// and scenarios have a tally.
 func (r *Report) count() map[State]int {
 	n := map[State]int{}
 	for _, f := range r.Findings {
+		if f.Phase == scenariosPhase {
+			continue
+		}
 		if f.State == Broken && f.Class == Known {
 			n[State(Known)]++
 		} else {

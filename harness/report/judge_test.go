@@ -29,6 +29,9 @@ func TestScenariosDecide(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r := &Report{Findings: test.findings, Scenarios: Count(test.outcomes)}
 			r.Verdict = Judge(r)
+			if whole := headline(r.WithScenarios(test.outcomes)); whole != headline(r) {
+				t.Errorf("with its scenarios as findings it is %q", whole)
+			}
 			if got := headline(r); r.Verdict != test.verdict || got != test.headline {
 				t.Errorf("%s, %q", r.Verdict, got)
 			}
