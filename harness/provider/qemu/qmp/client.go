@@ -136,6 +136,10 @@ func (c *Client) execute(ctx context.Context, command string, args, result any, 
 		return fmt.Errorf("qmp %s: %w", command, err)
 	}
 	if err := c.send(ctx, append(line, '\n'), oob); err != nil {
+		if errors.Is(err, net.ErrClosed) {
+			<-c.done // whoever closed it knows why
+			err = c.Err()
+		}
 		return fmt.Errorf("qmp %s: %w", command, err)
 	}
 	select {
