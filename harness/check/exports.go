@@ -134,8 +134,7 @@ func (e Export) writable() bool {
 }
 
 // mountInfo is a line of proc_pid_mountinfo(5). Root is what of the file system is
-// mounted. Super are the options of the file
-// system, as the kernel negotiated them.
+// mounted. Super are the options of the file system, as the kernel negotiated them.
 type mountInfo struct{ Root, Point, Type, Source, Options, Super string }
 
 // parseMountInfo reads proc_pid_mountinfo(5); lines of another form are passed over.

@@ -66,11 +66,11 @@ func (p *Proof) keyPair(ctx context.Context, key, mode string) (report.Diagnosis
 	if err != nil {
 		return report.Diagnosis{}, false
 	}
-	if !derived.OK() && unprotected(words(derived.Stderr)) {
-		return keyPermissions(key, mode), true
-	}
-	if !derived.OK() {
-		return unusableKey(key, words(derived.Stderr)), true
+	if said := words(derived.Stderr); !derived.OK() {
+		if unprotected(said) {
+			return keyPermissions(key, mode), true
+		}
+		return unusableKey(key, said), true
 	}
 	public := p.Quiet(ctx, nixos.Laptop, "cat", key+".pub")
 	p.Evidence("file", nixos.Laptop, key+".pub", public)

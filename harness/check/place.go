@@ -17,7 +17,7 @@ const tellPlace = `read -r boot < /proc/sys/kernel/random/boot_id; disk=/; ` +
 // place is where a machine builds.
 type place struct{ boot, disk string }
 
-// place is the machine's; the zero one where it cannot be asked.
+// place is the machine's; nothing was made there where it cannot be asked.
 func (p *Proof) place(ctx context.Context, role nixos.Role) place {
 	here := place{boot: p.Quiet(ctx, role, "cat", "/proc/sys/kernel/random/boot_id"), disk: "/"}
 	for _, m := range parseMountInfo(p.Quiet(ctx, role, "cat", "/proc/self/mountinfo")) {

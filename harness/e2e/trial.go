@@ -254,7 +254,8 @@ func reasons(findings []report.Finding) (lines []string) {
 }
 
 // AsItIs makes all checks on the configuration as it is, at the end of the phases, and
-// records them: nothing may be found. What is used for the first time here is not, in scenarios.
+// records them: nothing may be found. What is used for the first time here is not, in
+// scenarios.
 func (r *Run) AsItIs(ctx context.Context) (report.Outcome, []report.Finding) {
 	started := time.Now()
 	s := &scenario.Scenario{ID: "-", Title: "the configuration as it is", Then: scenario.Then{Hold: scenario.Hold{All: true}}}
