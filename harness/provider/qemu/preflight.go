@@ -29,7 +29,7 @@ const oldestMajor, oldestMinor = 7, 2
 
 // QEMU itself needs memory beside its guest's: code, device state, and under
 // TCG translated code.
-const overheadMiB = 350
+const overheadMiB = 600
 
 // Preflight is what a lab needs of the host, to be checked before it is built.
 type Preflight struct {

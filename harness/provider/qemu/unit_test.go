@@ -111,7 +111,7 @@ func TestArgs(t *testing.T) {
 	mustDo(t, err)
 	line := strings.Join(args, " ")
 	for _, want := range []string{
-		"-accel tcg,thread=multi,tb-size=256 -cpu max,cx16=off -smp 1 -m 1024", "path=/s/a,,b", "-append console=ttyS0 norandmaps systemd.hostname=desktop",
+		"-accel tcg,thread=multi,tb-size=512 -cpu max,cx16=off -smp 1 -m 1024", "path=/s/a,,b", "-append console=ttyS0 norandmaps systemd.hostname=desktop",
 		"virtio-net-pci,netdev=lan0,id=nic-lan0,mac=52:54:00:0f:00:07", "mac=52:54:00:0e:00:07", "-S -incoming fd:6",
 		`"filename":"/i,1/disk.qcow2"`, "name=org.offload.journal",
 	} {
