@@ -80,7 +80,7 @@ func (p *Proof) wayOfBeingAway(ctx context.Context, state PortState) report.Diag
 // Ping proves that the desktop answers ICMP, as some commands ask first.
 func Ping() Check {
 	return Check{"PT.ping", "the desktop answers a ping", "laptop", func(ctx context.Context, p *Proof) {
-		res, ok := p.Exec(ctx, nixos.Laptop, "ping", "-n", "-c", "2", "-W", "3", p.DesktopAddr.String())
+		res, ok := p.Exec(ctx, nixos.Laptop, "ping", "-n", "-c", "2", "-i", "0.2", "-W", "3", p.DesktopAddr.String())
 		if !ok || res.OK() {
 			return
 		}

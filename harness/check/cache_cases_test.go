@@ -117,6 +117,21 @@ func cacheCases() []broken {
 			w.desktop.on("cat /var/cache-priv-key.pem", out(s.String()))
 		}},
 
+		{name: "no names of the internet", check: InternetHit(), code: "cache.no-internet", says: []string{"Could not resolve host"}, change: func(w *world) {
+			w.bench.Origin = &origin{}
+			w.laptop.on("timeout * nix-store --realise *", said(1, nowhere))
+			w.laptop.on("curl -sSf *", said(6, "curl: (6) Could not resolve host: cache.nixos.org\n"))
+		}},
+		{name: "the internet answers, and Nix finds nothing there", check: InternetHit(), code: "cache.no-internet", says: []string{"no substituter that can build it"}, change: func(w *world) {
+			w.bench.Origin = &origin{}
+			w.laptop.on("timeout * nix-store --realise *", said(1, nowhere))
+			w.laptop.on("curl -sSf *", out("StoreDir: /nix/store\n"))
+		}},
+		{name: "the path came, and not from the internet", check: InternetHit(), code: "cache.no-internet", change: func(w *world) {
+			w.bench.Origin = &origin{}
+			w.laptop.on("timeout * nix-store --realise *", out(""))
+			w.laptop.on("curl -sSf *", out("StoreDir: /nix/store\n"))
+		}},
 		{name: "info 500", check: CacheInfo(), code: "cache.http-error", says: []string{"500"}, change: func(w *world) { w.http("/nix-cache-info", 500, "x") }},
 		{name: "info of something else", check: CacheInfo(), code: "cache.http-error", says: []string{"It works!"}, change: func(w *world) { w.http("/nix-cache-info", 200, "<h1>It works!</h1>") }},
 		{name: "info refused", check: CacheInfo(), code: "cache.port-refused", change: func(w *world) {

@@ -117,6 +117,7 @@ var Catalogue = map[string]Entry{
 	"cache.http-error":         {report.Protocol, "read nix-serve's journal in the evidence"},
 	"cache.negative-cached":    {report.Protocol, "lower narinfo-cache-negative-ttl, or delete /root/.cache/nix/binary-cache-v*.sqlite*"},
 	"cache.not-used":           {report.Content, "see the cache's other findings: nothing was fetched from it"},
+	"cache.no-internet":        {report.Content, "see what curl says of https://cache.nixos.org on the laptop: its names, its route, a proxy, a clock that is wrong"},
 	"cache.nar-corrupt":        {report.Content, "nix store verify --repair on the desktop"},
 	// nfs
 	"nfs.pseudo-root":    {report.Protocol, "remove fsid=0 from the exports"},

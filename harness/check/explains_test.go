@@ -48,6 +48,7 @@ var explained = map[string]string{
 	"builder.output-locked":         "builder.hangs builder.build-failed",
 	"builder.built-locally":         "",
 	"builder.build-failed":          "",
+	"cache.no-internet":             "",
 	"builder.collected":             "builder.build-failed",
 	"builder.store-full":            "builder.build-failed nfs.full cache.not-used",
 	"builder.no-inodes":             "builder.build-failed nfs.full",

@@ -50,6 +50,7 @@ var makers = withCommands(map[string]func() Maker{
 	"CH.info":             plain(CacheInfo),
 	"CH.signature":        plain(CacheSignature),
 	"CH.hit":              plain(CacheHit),
+	"CH.internet":         plain(InternetHit),
 	"RB.build":            plain(RemoteBuild),
 	"NF.export-store":     plain(func() Check { return Exported(Shares[0]) }),
 	"NF.export-offload":   plain(func() Check { return Exported(Shares[1]) }),

@@ -136,7 +136,7 @@ func standingOf(d Diagnosis) standing {
 	// Faults that keep nothing else from working.
 	case "builder.few-slots", "builder.lost", "nix.sandbox-off", "command.missing", "power.sleep-once",
 		"nfs.hard-mount", "network.icmp-blocked", "nfs.write-denied", "nfs.not-read-only",
-		"cache.key-unused", "ssh.key-too-early":
+		"cache.key-unused", "cache.no-internet", "ssh.key-too-early":
 		s.from = nothing
 	// How long things take while the desktop is away is no fault of the desktop's.
 	case "ssh.no-timeout", "ssh.stale-master", "ssh.few-sessions", "nfs.waits-forever":

@@ -94,6 +94,7 @@ func final(s proofs.Suite) {
 		s.Proves(check.Room(nixos.Laptop))
 		s.Proves(check.RemoteBuild())
 		s.Proves(check.CacheHit())
+		s.Proves(check.InternetHit())
 		s.Types(check.UserCommand{Name: "offload-mount", Role: nixos.Laptop, Deadline: 60 * time.Second})
 		for _, share := range check.Shares {
 			if s.Lab.NoKernelNFS != "" {

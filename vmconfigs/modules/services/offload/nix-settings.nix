@@ -12,9 +12,10 @@ lib.mapAttrs (_name: lib.mkOverride 1100) {
 
   # Seconds for an attempt to connect (TLS included). Dropped packets cost this
   # once an attempt; Nix's defaults (5 attempts, curl's 300 s) would leave a
-  # laptop away from home waiting for minutes.
+  # laptop away from home waiting for minutes. A second attempt is for what a
+  # first one met by chance; a third only makes each build away from home longer.
   connect-timeout = 3;
-  download-attempts = 3;
+  download-attempts = 2;
 
   # Seconds without a byte after which a download counts as dead (default 300):
   # a desktop that is suspended in the middle of a NAR.

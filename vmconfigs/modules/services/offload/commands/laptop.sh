@@ -2,11 +2,17 @@
 # What the laptop's commands share.
 
 # desktop_reachable: by ping, or by a port that accepts: ICMP may be blocked
-# where everything else works.
+# where everything else works. Both ports are tried at the same time.
 desktop_reachable() {
-  within 4 ping -c 1 -W 2 "$DESKTOP_IP" >/dev/null 2>&1 ||
-    tcp_open "$DESKTOP_IP" "$SSH_PORT" ||
-    tcp_open "$DESKTOP_IP" "$CACHE_PORT"
+  local ssh cache open=1
+  within 4 ping -c 1 -W 2 "$DESKTOP_IP" >/dev/null 2>&1 && return 0
+  tcp_open "$DESKTOP_IP" "$SSH_PORT" &
+  ssh=$!
+  tcp_open "$DESKTOP_IP" "$CACHE_PORT" &
+  cache=$!
+  wait "$ssh" && open=0
+  wait "$cache" && open=0
+  return "$open"
 }
 
 # check_reachable: the same, told to the user.
