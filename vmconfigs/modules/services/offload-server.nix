@@ -124,7 +124,10 @@ in
     network = lib.mkOption {
       type = lib.types.str;
       default = "192.168.15.0/24";
-      description = "The network whose machines may mount the shares.";
+      description = ''
+        The network whose machines may mount the shares, and are not made to wait
+        by sshd after logins that failed.
+      '';
     };
 
     enableNFS = lib.mkOption {
@@ -170,6 +173,12 @@ in
         ];
 
         services.openssh.enable = true;
+        # A laptop whose key is not authorized yet fails a login for each build.
+        # sshd would soon turn all of it away, its owner's sessions too
+        # (PerSourcePenalties, since OpenSSH 9.8).
+        services.openssh.settings = lib.mkIf (builtins.match "[0-9a-fA-F.:]+(/[0-9]+)?" cfg.network != null) {
+          PerSourcePenaltyExemptList = lib.mkDefault cfg.network;
+        };
         # Last, so that the block ends nobody else's settings.
         services.openssh.extraConfig = lib.mkAfter ''
           Match User ${cfg.builderUser}
