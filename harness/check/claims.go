@@ -24,6 +24,7 @@ var claims = []claim{
 	{regexp.MustCompile(`NFS[^:]*: (Running|Inactive)`), []string{"PT.nfs", "NF.export-store", "NF.export-offload"}, false},
 	{regexp.MustCompile(`Cache signing key: (Present|Missing)`), []string{"CH.key-files"}, false},
 	{regexp.MustCompile(`(Desktop c|C)ache (not )?accessible`), []string{"CH.info", "PT.cache", "CH.signature", "CH.hit"}, false},
+	{regexp.MustCompile(`Local cache (not )?reachable`), []string{"CH.info", "PT.cache"}, false},
 	{regexp.MustCompile(`(Desktop c|C)ache signs with`), []string{"CH.hit", "EV.trusted-keys"}, true},
 	{regexp.MustCompile(`Desktop (un)?reachable at`), []string{"PT.ssh", "PT.ping", "EV.addresses"}, false},
 	{regexp.MustCompile(`SSH builder access( working| failed| not working|:)`), []string{"SR.login", "SR.denied-before-exchange"}, false},

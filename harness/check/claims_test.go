@@ -113,6 +113,8 @@ func TestDisagreements(t *testing.T) {
 		{"a denial that holds makes a bad word right", typed("offload-status", "❌ SSH builder access failed", at(0)), []report.Finding{finding("SR.denied-before-exchange", report.Holds)}, nil},
 		{"a denial that holds makes a good word wrong", typed("offload-status", "✅ SSH builder access working", at(0)), []report.Finding{finding("SR.denied-before-exchange", report.Holds)},
 			[]string{"✅ SSH builder access working", "SR.denied-before-exchange"}},
+		{"a cache that only its own machine reaches", typed("cache-status", "✅ Local cache reachable at http://192.168.15.7:5000", at(0)),
+			[]report.Finding{finding("PT.cache", report.Broken)}, []string{"✅ Local cache reachable at http://192.168.15.7:5000", "PT.cache"}},
 		{"said twice, told once", typed("offload-status", "✅ Cache accessible\n✅ Cache accessible\n", at(0)), []report.Finding{finding("CH.info", report.Broken)}, []string{"✅ Cache accessible", "CH.info"}},
 		{"exit status 0 is a word", typed("offload-test-build", "building...\n", at(0)), []report.Finding{finding("RB.build", report.Broken)}, []string{"exit status 0", "RB.build"}},
 		{"said in words already", typed("offload-test-build", "✅ Remote build test successful\n", at(0)), []report.Finding{finding("RB.build", report.Broken)}, []string{"✅ Remote build test successful", "RB.build"}},

@@ -48,6 +48,7 @@ func desktop(s proofs.Suite) {
 		s.Proves(check.BuilderHomeModes())
 		s.Types(check.UserCommand{Name: "offload-server-status", Role: nixos.Desktop, Deadline: 30 * time.Second})
 		s.Types(check.UserCommand{Name: "offload-server-test", Role: nixos.Desktop, Deadline: 60 * time.Second})
+		cacheStatus(s, nixos.Desktop)
 	})
 }
 
@@ -107,13 +108,17 @@ func final(s proofs.Suite) {
 		s.Proves(check.Writable(check.Shares[1]))
 		s.Types(check.UserCommand{Name: "offload-status", Role: nixos.Laptop, Deadline: 45 * time.Second})
 		s.Types(check.UserCommand{Name: "offload-test-build", Role: nixos.Laptop, Deadline: 60 * time.Second})
-		// The command comes with a module that a repository may not have.
-		if s.Repository.Hosts[nixos.Laptop].Imported("binary-cache.nix") {
-			s.Types(check.UserCommand{Name: "cache-status", Role: nixos.Laptop, Deadline: 30 * time.Second})
-		}
+		cacheStatus(s, nixos.Laptop)
 		// Mounted again afterwards: what returns by itself later is what was there.
 		s.Types(check.UserCommand{Name: "offload-unmount", Role: nixos.Laptop, Deadline: 45 * time.Second})
 		s.Types(check.UserCommand{Name: "offload-mount", Role: nixos.Laptop, Deadline: 60 * time.Second})
 		s.Away(proofs.Unplugged, 60*time.Second)
 	})
+}
+
+// cacheStatus types the command of a module that a repository may not have.
+func cacheStatus(s proofs.Suite, role nixos.Role) {
+	if s.Repository.Hosts[role].Imported("binary-cache.nix") {
+		s.Types(check.UserCommand{Name: "cache-status", Role: role, Deadline: 30 * time.Second})
+	}
 }
