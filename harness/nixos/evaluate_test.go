@@ -123,6 +123,34 @@ func TestErrorInSettings(t *testing.T) {
 	}
 }
 
+// A module of NixOS's is disabled by its name in nixpkgs, and one of the user's takes
+// its place; a part of it that is a file of its own here goes with it.
+func TestDisabledModules(t *testing.T) {
+	dir := tree(t, map[string]string{
+		"own.nix": `{ lib, ... }: {
+			disabledModules = [ "services/networking/nix-serve.nix" "not/there.nix" ];
+			options.services.nix-serve.enable = lib.mkEnableOption "mine";
+			config.services.nix-serve.enable = true;
+			config.systemd.services.mine.script = "true";
+		}`,
+		"none.nix": `{ disabledModules = [ "services/networking/ssh/sshd.nix" ]; services.openssh.settings.UseDns = true; }`,
+	})
+	c, err := evaluator(t).Evaluate(deadline(t), Host{Role: Desktop, Modules: []string{filepath.Join(dir, "own.nix")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, theirs := c.UnitFiles["nix-serve.service"]; theirs {
+		t.Error("NixOS's nix-serve is there, which was disabled")
+	}
+	if _, mine := c.UnitFiles["mine.service"]; !mine {
+		t.Error("the module that takes its place has no effect")
+	}
+	_, err = evaluator(t).Evaluate(deadline(t), Host{Role: Desktop, Modules: []string{filepath.Join(dir, "none.nix")}})
+	if err == nil || !strings.Contains(err.Error(), "The option `services.openssh' does not exist") {
+		t.Errorf("sshd without its module: %v", err)
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	c, err := evaluator(t).Evaluate(deadline(t), Host{Role: Desktop, Settings: []string{
 		`{ warnings = [ "mind the gap" ]; }`, `{ boot.loader.systemd-boot.enable = true; }`}})

@@ -16,7 +16,30 @@
   lib ? import ./lib,
 }:
 let
-  optionModules = map (name: ./options + "/${name}") (import ./options);
+  places = import ./options/places.nix;
+
+  # A module under the key that nixpkgs' has, by which it can be disabled.
+  optionModule =
+    name:
+    let
+      file = ./options + "/${name}";
+      module = import file;
+      placed =
+        m:
+        m
+        // {
+          key = "${toString ./modules}/${places.${name}}#${name}";
+          _file = toString file;
+        };
+    in
+    if !places ? ${name} then
+      file
+    else if lib.isFunction module then
+      lib.setFunctionArgs (args: placed (module args)) (lib.functionArgs module)
+    else
+      placed module;
+
+  optionModules = map optionModule (import ./options);
 
   eval = lib.evalModules {
     class = "nixos";

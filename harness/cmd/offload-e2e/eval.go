@@ -143,7 +143,12 @@ func (p *paths) explainOption(ctx context.Context, e *nixos.Evaluator, host nixo
 	if o.json {
 		return writeJSON(out, option)
 	}
-	fmt.Fprintf(out, "%s = %s\n", o.option, nixText(option.Value, ""))
+	// An option without a default that nobody defines, or a member of a set that is open.
+	if len(option.Definitions) == 0 && string(option.Value) == `"<error>"` {
+		fmt.Fprintf(out, "%s is not set\n", o.option)
+	} else {
+		fmt.Fprintf(out, "%s = %s\n", o.option, nixText(option.Value, ""))
+	}
 	if option.Type != "" {
 		fmt.Fprintf(out, "  type: %s\n", option.Type)
 	}

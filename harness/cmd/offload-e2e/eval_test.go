@@ -92,6 +92,7 @@ func TestEval(t *testing.T) {
 		{"distributed.txt", []string{"laptop", "--option", "nix.distributedBuilds"}},
 		{"machines.txt", []string{"laptop", "--option", "nix.buildMachines"}},
 		{"undefined.txt", []string{"desktop", "--option", "services.offload-server.cachePort"}},
+		{"unset.txt", []string{"laptop", "--option", "nix.settings.netrc-file"}},
 	} {
 		t.Run(test.golden, func(t *testing.T) {
 			out, exit := offload(t, p, append([]string{"eval", "--config", config}, test.args...)...)

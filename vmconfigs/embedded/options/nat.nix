@@ -28,8 +28,6 @@ let
   always = lib.mkOverride 99;
 in
 {
-  imports = [ ./nat-iptables.nix ];
-
   options.networking.nat = {
     enable = opt types.bool false "Whether the machine translates.";
     enableIPv6 = opt types.bool false "Whether for IPv6 too.";

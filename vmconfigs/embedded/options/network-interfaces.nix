@@ -51,12 +51,6 @@ let
   isHex = s: builtins.match "[0-9a-fA-F]{8}" s != null;
 in
 {
-  imports = [
-    ./network-interfaces-scripted.nix
-    ./network-interfaces-systemd.nix
-    ./networkd.nix
-  ];
-
   options.networking = {
     hostName = mkOption {
       type = types.strMatching "^$|^[[:alnum:]]([[:alnum:]_-]{0,61}[[:alnum:]])?$";

@@ -34,7 +34,6 @@ let
 in
 {
   imports = [
-    ./nix-daemon-unprivileged.nix
     (lib.mkRenamedOptionModuleWith {
       sinceRelease = 2205;
       from = [

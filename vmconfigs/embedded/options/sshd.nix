@@ -61,9 +61,6 @@ let
 in
 {
   imports = [
-    ./sshd-settings.nix
-    ./sshd-keys.nix
-    ./sshd-service.nix
     (lib.mkAliasOptionModule [ "services" "sshd" "enable" ] (path "enable"))
     (lib.mkAliasOptionModule (path "knownHosts") [
       "programs"

@@ -123,7 +123,7 @@ let
       encrypted = sw.randomEncryption.enable;
     in
     lib.nameValuePair "mkswap-${sw.deviceName}" {
-      description = "Initialisation of swap device ${sw.deviceName}";
+      description = "Initialisation of swap device ${sw.device}";
       after = [ "systemd-modules-load.service" ];
       wantedBy = [ unit ];
       requiredBy = lib.optionals encrypted [ unit ];

@@ -14,6 +14,7 @@ let
     isList
     isString
     mapAttrs
+    split
     substring
     typeOf
     ;
@@ -212,7 +213,9 @@ in
     let
       tree = treeOf class args modules;
       disabled = map ({ file, disabled }: disabledKey modulesPath file disabled) tree.disabled;
-      enabled = if disabled == [ ] then nodes: nodes else filter (node: !elem node.key disabled);
+      # A module of nixpkgs' that is several files here has "#file" behind its key.
+      isDisabled = node: elem node.key disabled || elem (head (split "#" node.key)) disabled;
+      enabled = if disabled == [ ] then nodes: nodes else filter (node: !isDisabled node);
     in
     map (node: node.module) (genericClosure {
       startSet = enabled tree.nodes;
