@@ -115,6 +115,11 @@ in
 
     networking.dhcpcd.enable = lib.mkDefault false;
 
+    systemd.services.network-local-commands = {
+      after = [ "systemd-networkd.service" ];
+      bindsTo = [ "systemd-networkd.service" ];
+    };
+
     systemd.network = lib.mkMerge (
       [
         { enable = true; }
