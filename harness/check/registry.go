@@ -78,6 +78,7 @@ var makers = withCommands(map[string]func() Maker{
 	"CH.after-miss":    plain(CacheHitAfterMiss),
 	"NF.open-store":    plain(func() Check { return OpenFiles(Shares[0]) }),
 	"NF.open-offload":  plain(func() Check { return OpenFiles(Shares[1]) }),
+	"PF.clients":       plain(MoreClients),
 	"PF.overhead":      plain(BuildOverhead),
 	"PF.slots":         plain(Slots),
 	"PF.share-store":   plain(func() Check { return ShareSpeed(Shares[0]) }),

@@ -1,6 +1,6 @@
 // Package promises measures what the product promises: how much faster builds are,
-// and which part of downloads comes from the desktop. It takes minutes, and is run
-// when it is asked for by its label.
+// which part of downloads comes from the desktop, and how many laptops it takes. It
+// takes minutes, and is run when it is asked for by its label.
 package promises
 
 import (
@@ -17,6 +17,7 @@ func Describe(r *e2e.Run) {
 	s := proofs.For(r)
 	s.Phase(Label, "Promises, measured", 300, func() {
 		s.Proves(check.CacheShare())
+		s.Proves(check.MoreClients())
 		s.Proves(check.SpeedUp())
 	})
 }
