@@ -129,7 +129,14 @@ func TestSpeedUpTakesBack(t *testing.T) {
 	if f := w.bench.Run(t.Context(), SpeedUp()); f.State != report.Errored || f.Promise != nil {
 		t.Errorf("a build that fails: %s %+v", f.State, f.Promise)
 	}
-	if !slices.Equal(quotas, []string{"25%", "", "25%", ""}) {
+	w.laptop.does("sh -c systemctl set-property *", func(argv []string) provider.Result {
+		quotas = append(quotas, argv[len(argv)-1])
+		return said(1, "no cpu controller limits units there\n")
+	})
+	if f := w.bench.Run(t.Context(), SpeedUp()); f.State != report.Skipped || !strings.Contains(f.Reason, "no cpu controller") {
+		t.Errorf("a laptop that is not slowed down: %s %s", f.State, f.Reason)
+	}
+	if !slices.Equal(quotas, []string{"25%", "", "25%", "", "25%", ""}) {
 		t.Errorf("quotas: %q", quotas)
 	}
 }
