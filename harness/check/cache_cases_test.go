@@ -72,6 +72,12 @@ func buildCases() []broken {
 		{name: "built locally", check: RemoteBuild(), code: "builder.built-locally", says: []string{laptopBoot, desktopBoot}, change: func(w *world) { w.laptop.on("cat "+made, out(laptopBoot+"\n")) }},
 		{name: "M3 not in the desktop's store", check: RemoteBuild(), code: "builder.collected", change: func(w *world) { w.desktop.on("nix-store --check-validity *", said(1, "error: path is not valid\n")) }},
 		{name: "something else", check: RemoteBuild(), code: "builder.build-failed", says: []string{"builder for x failed"}, change: says(on + "builder for x failed with exit code 1\n")},
+		{name: "a client without a line is let in", check: MoreClients(), code: "ssh.key-too-early", change: func(w *world) {
+			w.laptop.on("bash -c rm -rf *", out("a\nb\nc\nd\n"))
+			w.laptop.on("rm -rf "+clientsDir, out(""))
+			w.desktop.on("bash -c sed -i *", out(""))
+			w.laptop.on("bash -c timeout 45 ssh *", out(""))
+		}},
 		{name: "too early", check: BuildRefused(), code: "ssh.key-too-early", change: func(*world) {}},
 		{name: "built locally after the return", check: Resumed("unplugged"), code: "builder.built-locally", change: func(w *world) { w.laptop.on("cat "+made, out(laptopBoot+"\n")) }},
 

@@ -39,12 +39,11 @@ func InternetHit() Check {
 		if !ok {
 			return
 		}
-		served := slices.Contains(p.Origin.Fetched(), path)
-		p.Evidence("log", nixos.Laptop, internetCache+": "+path, map[bool]string{true: "GET of its NAR", false: "no GET of its NAR"}[served])
-		if res.OK() && served {
-			return
+		served := slices.DeleteFunc(p.Origin.Fetched(), func(fetched string) bool { return fetched != path })
+		p.Evidence("log", nixos.Laptop, internetCache, count(len(served), "GET")+" of the NAR of "+path)
+		if !res.OK() || len(served) == 0 {
+			p.Broken(p.whyNoInternet(ctx, words(res.Stderr)))
 		}
-		p.Broken(p.whyNoInternet(ctx, words(res.Stderr)))
 	}}
 }
 

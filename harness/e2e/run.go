@@ -258,7 +258,7 @@ func (r *Run) WaitPort(ctx context.Context, port int, want ...check.PortState) e
 	defer cancel()
 	reason := fmt.Sprintf("the desktop's port %d is %v from the laptop", port, want)
 	return r.Lab.Laptop.WaitUntil(deadline, reason, func(ctx context.Context) error {
-		state, err := check.Probe(ctx, r.Lab.Laptop.Machine, lab.DesktopAddr, port, 2*time.Second)
+		state, err := check.Probe(ctx, r.Lab.Laptop.Machine, lab.DesktopAddr, port)
 		if err != nil {
 			return err
 		}

@@ -32,7 +32,8 @@ type cable struct {
 	net.Conn
 	mac     net.HardwareAddr
 	addr    netip.Addr
-	arrived atomic.Int64 // IPv4 frames
+	arrived atomic.Int64  // IPv4 frames
+	more    chan struct{} // has an element where some arrived since it was emptied
 }
 
 func (c *cable) read() {
@@ -47,6 +48,10 @@ func (c *cable) read() {
 		}
 		if len(frame) > 14 && binary.BigEndian.Uint16(frame[12:]) == 0x0800 {
 			c.arrived.Add(1)
+			select {
+			case c.more <- struct{}{}:
+			default:
+			}
 		}
 	}
 }
@@ -142,9 +147,13 @@ func (m *toyMachine) connect(argv []string) (provider.Result, error) {
 
 // settle waits a little for packets to arrive.
 func (m *toyMachine) settle(before, want int64) int64 {
-	deadline := time.Now().Add(200 * time.Millisecond)
-	for m.other.arrived.Load()-before < want && time.Now().Before(deadline) {
-		time.Sleep(time.Millisecond)
+	late := time.After(200 * time.Millisecond)
+	for m.other.arrived.Load()-before < want {
+		select {
+		case <-m.other.more:
+		case <-late:
+			return m.other.arrived.Load() - before
+		}
 	}
 	return m.other.arrived.Load() - before
 }
@@ -182,7 +191,7 @@ func newToyWorld(t *testing.T) *toyWorld {
 		}
 		t.Cleanup(func() { _ = conn.Close() })
 		mac, _ := net.ParseMAC(m.MAC)
-		c := &cable{Conn: conn, mac: mac, addr: m.Addr}
+		c := &cable{Conn: conn, mac: mac, addr: m.Addr, more: make(chan struct{}, 1)}
 		go c.read()
 		cables[nixos.Role(m.Name)] = c
 		if err := lan.WaitAttached(t.Context(), m.Name); err != nil {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -88,13 +89,13 @@ func TestFindInterrupted(t *testing.T) {
 echo started >"$ASKED.started"
 while :; do /bin/sleep 0.05; done`)
 	ctx, cancel := context.WithCancel(deadline(t))
+	// Each end of a named pipe waits for the other to be opened (fifo(7)).
+	if err := syscall.Mkfifo(asked+".started", 0o600); err != nil {
+		t.Fatal(err)
+	}
 	go func() {
-		for ctx.Err() == nil {
-			if _, err := os.Stat(asked + ".started"); err == nil {
-				cancel()
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
+		_, _ = os.ReadFile(asked + ".started")
+		cancel()
 	}()
 	started := time.Now()
 	_, err := Find(ctx, Options{})

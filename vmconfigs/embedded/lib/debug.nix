@@ -26,16 +26,16 @@ rec {
   traceSeqN =
     depth: shown:
     let
-      stub = text: val: {
+      ellipsis = text: val: {
         __pretty = _: text;
         inherit val;
       };
       cut =
         n: value:
         if isList value then
-          (if n == 0 then stub "[…]" value else map (cut (n - 1)) value)
+          (if n == 0 then ellipsis "[…]" value else map (cut (n - 1)) value)
         else if isAttrs value then
-          (if n == 0 then stub "{…}" value else mapAttrs (_: cut (n - 1)) value)
+          (if n == 0 then ellipsis "{…}" value else mapAttrs (_: cut (n - 1)) value)
         else
           value;
     in

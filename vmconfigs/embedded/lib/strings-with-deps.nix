@@ -14,16 +14,16 @@ rec {
     snippets: wanted:
     let
       walk =
-        done: todo:
-        if todo == [ ] then
+        done: remaining:
+        if remaining == [ ] then
           {
             texts = [ ];
             inherit done;
           }
         else
           let
-            entry = head todo;
-            rest = tail todo;
+            entry = head remaining;
+            rest = tail remaining;
             before = walk done entry.deps;
             after = walk before.done rest;
           in
