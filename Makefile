@@ -2,7 +2,8 @@
 # With any failure make itself exits with 2; .bin/offload-e2e tells them apart.
 
 CONFIG   ?=# folder with the configuration to test (default vmconfigs)
-PROVIDER ?=# what runs the machines: auto, qemu, docker
+PROVIDER ?=# what runs the machines: auto, qemu, docker, hosts (your own, by SSH)
+HOSTS    ?=# how your own machines are reached (default e2e/hosts.yaml in CONFIG)
 GUEST    ?=# what the machines are: auto, embedded, nixos
 KEYS     ?=# exchange the keys as a user would, or trust only those in the config
 LABELS   ?=# run only specs with these labels, e.g. 'phase2 || fallback'
@@ -43,7 +44,7 @@ build: ## build the command and the guests' programs
 
 e2e: build ## boot desktop and laptop, test CONFIG on them, report
 	@$(E2E) setup
-	@$(E2E) run $(call flag,CONFIG,config) $(call flag,PROVIDER,provider) $(call flag,GUEST,guest) $(call flag,KEYS,keys) $(call flag,LABELS,labels) $(call flag,REPORT,report) $(call flag,SHARD,shard) $(call flag,KEEP,keep)
+	@$(E2E) run $(call flag,CONFIG,config) $(call flag,PROVIDER,provider) $(call flag,HOSTS,hosts) $(call flag,GUEST,guest) $(call flag,KEYS,keys) $(call flag,LABELS,labels) $(call flag,REPORT,report) $(call flag,SHARD,shard) $(call flag,KEEP,keep)
 
 gate: build ## break CONFIG in every way of fixtures/scenarios: is each named?
 	@$(E2E) setup

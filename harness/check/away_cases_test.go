@@ -151,7 +151,7 @@ func lastingCases() []broken {
 		}},
 		{name: "C7 asked too early", check: CacheHitAfterMiss(), code: "cache.negative-cached", change: func(w *world) {
 			w.laptop.on("timeout * nix-store --realise *", said(1, "error: there is no substituter that can build it\n"))
-			w.desktop.on("journalctl --no-pager --output=cat *", out(""))
+			w.desktop.on("journalctl --no-pager --output=cat *", out(access("/nix-cache-info", 200)))
 		}},
 	}
 }

@@ -37,6 +37,8 @@ type Bench struct {
 	Phase string
 	// NoMounts is why nothing can be mounted by NFS here; "" where all can.
 	NoMounts string
+	// Allowed is what may be done to the machines; nil is everything.
+	Allowed Allowed
 	// Origin is the internet's cache, nil where it is not ours to fill.
 	Origin Origin
 	// Slow stretches deadlines, 1 with KVM.
@@ -79,7 +81,11 @@ func (b *Bench) Run(ctx context.Context, c Check) report.Finding {
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	c.Run(ctx, p)
+	if why := b.Allowed.refuses(c.Name); why != "" {
+		p.Skip("%s", why)
+	} else {
+		c.Run(ctx, p)
+	}
 	p.finding.Seconds = time.Since(p.finding.Started).Seconds()
 	if p.finding.State == report.Errored && p.finding.Class == "" {
 		p.finding.Class = report.Infra
@@ -212,14 +218,18 @@ func (p *Proof) blame(ctx context.Context, role nixos.Role, option string, d rep
 	}
 	// The line to mend is the user's, also where it is one that lost; NixOS's own is
 	// named only where there is no other.
-	users := slices.DeleteFunc(slices.Clone(o.Definitions), func(def nixos.Definition) bool {
-		return !strings.HasPrefix(def.File, "/") || strings.Contains(def.File, "/vmconfigs/embedded/")
-	})
-	for _, def := range append(users, o.Definitions...) {
+	for _, def := range append(usersOwn(o.Definitions), o.Definitions...) {
 		if d.Source == "" && strings.HasPrefix(def.File, "/") {
 			d.Source = def.Position()
 		}
 	}
 	p.Evidence("option", role, option, text.String())
 	return d
+}
+
+// usersOwn are the definitions that stand in files of the user's, not in NixOS's.
+func usersOwn(all []nixos.Definition) []nixos.Definition {
+	return slices.DeleteFunc(slices.Clone(all), func(def nixos.Definition) bool {
+		return !strings.HasPrefix(def.File, "/") || strings.Contains(def.File, "/vmconfigs/embedded/")
+	})
 }

@@ -37,7 +37,7 @@ func healthy() []Check {
 		Typed(UserCommand{Name: "offload-status", Role: nixos.Laptop, Deadline: time.Minute}, said),
 		CacheHitDespite(Interference{Name: "nothing happened"}), CacheHitAfterMiss(), CacheResumed("unplugged"),
 		PathMTU(), Repeated(), LoginEnds(), Sessions(), Keepalive(), LongBuild(), BuildEnds(), TwoClients(), BuildOverhead(), Slots(),
-		Room(nixos.Desktop), Room(nixos.Laptop), DesktopAlone(), SleepUnits(),
+		Room(nixos.Desktop), Room(nixos.Laptop), DesktopAlone(), SleepUnits(), InForce(nixos.Desktop), InForce(nixos.Laptop),
 	}
 	for _, svc := range newBenchForNames().Services() {
 		checks = append(checks, PortOpen(svc))

@@ -67,6 +67,7 @@ var Catalogue = map[string]Entry{
 	"config.does-not-evaluate":   {report.Evaluation, "read Nix's own words in the evidence"},
 	"config.switch-failed":       {report.Evaluation, "read the units' journals in the evidence"},
 	"config.unit-failed":         {report.Evaluation, "systemctl status <unit>, and its journal in the evidence"},
+	"config.not-in-force":        {report.Evaluation, "switch the machine to its configuration (nixos-rebuild switch), or import in e2e/<machine>.nix what it has besides"},
 	"config.not-enabled":         {report.Evaluation, "enable services.offload-server and its NFS"},
 	"power.sleep-once":           {report.Evaluation, "remove RemainAfterExit from the unit, or set StopWhenUnneeded = true"},
 	"command.hangs":              {report.Content, "give every probe of the command a deadline (timeout(1))"},

@@ -64,6 +64,7 @@ var explained = map[string]string{
 	"nix.fallback-slow":             "",
 	"config.switch-failed":          "ssh.port-refused cache.port-refused nfs.not-mounted builder.build-failed",
 	"config.unit-failed":            "cache.port-refused",
+	"config.not-in-force":           "",
 	"config.not-enabled":            "ssh.port-refused cache.port-refused nfs.port-refused builder.build-failed",
 	"config.conflict":               "",
 	"config.no-option":              "",

@@ -65,12 +65,14 @@ func (p *Proof) hit(ctx context.Context, i Interference) {
 	if !ok {
 		return
 	}
-	log := p.Quiet(ctx, nixos.Desktop, "journalctl", "--no-pager", "--output=cat", "--unit=nix-serve.service", "--since", since)
+	log := p.serveJournal(ctx, since)
 	p.Evidence("log", nixos.Desktop, "journal of nix-serve.service", log)
 	asked := p.asked(log, path)
 	switch {
 	case !res.OK():
 		p.Broken(p.whyNoHit(ctx, path, words(res.Stderr), asked))
+	case len(asked) == 0 && p.keepsNoLog(ctx):
+		p.signedOnTheWay(ctx, path)
 	case !slices.ContainsFunc(asked, func(a nixserve.Access) bool {
 		what, _ := a.Resource()
 		return what == nixserve.NAR && a.Status == http.StatusOK
@@ -81,6 +83,40 @@ func (p *Proof) hit(ctx context.Context, i Interference) {
 		if d := p.signature(ctx, path); d != nil {
 			p.Broken(*d)
 		}
+	}
+}
+
+// serveJournal is what the desktop's nix-serve has said since a time.
+func (p *Proof) serveJournal(ctx context.Context, since string) string {
+	return p.Quiet(ctx, nixos.Desktop, "journalctl", "--no-pager", "--output=cat", "--unit=nix-serve.service", "--since", since)
+}
+
+// keepsNoLog reports whether the desktop's cache answers and logs no request, as
+// NixOS's own nix-serve does.
+func (p *Proof) keepsNoLog(ctx context.Context) bool {
+	since := p.now(ctx)
+	if status, _, _ := p.get(ctx, "/nix-cache-info"); status != http.StatusOK {
+		return false
+	}
+	logged, _ := nixserve.ParseAccessLog(strings.NewReader(p.serveJournal(ctx, since)))
+	return len(logged) == 0
+}
+
+// signedOnTheWay proves where a path came from that no log tells of: on the laptop it
+// carries a signature of the cache's key, and on the desktop it has none. Nothing but
+// the cache signs it in between (nix3-store-verify(1)).
+func (p *Proof) signedOnTheWay(ctx context.Context, path string) {
+	key := p.Quiet(ctx, nixos.Desktop, "cat", CachePublicKeyPath)
+	verify := nixCommand("store", "verify", "--no-contents", "--sigs-needed", "1", "--option", "trusted-public-keys", key, path)
+	here, ok1 := p.ExecCommand(ctx, nixos.Laptop, verify)
+	there, ok2 := p.ExecCommand(ctx, nixos.Desktop, verify)
+	switch {
+	case !ok1 || !ok2 || here.OK() && !there.OK():
+	case there.OK():
+		p.Skip("the desktop's cache logs no requests, and the desktop signs what it builds besides: where a path came from cannot be told")
+	default:
+		p.Broken(report.Diagnosis{Code: "cache.not-used", Effective: "no signature", Expected: key,
+			Sentence: fmt.Sprintf("the path arrived on the laptop, and not from the desktop's cache: it has no signature of %s", key)})
 	}
 }
 
@@ -190,7 +226,7 @@ func (p *Proof) whyNotServed(ctx context.Context, s NixSettings, path string, sa
 	if status, body, _ := p.get(ctx, narinfo); status != http.StatusOK {
 		return p.whyNoNarinfo(ctx, path, status, body)
 	}
-	if len(asked) == 0 {
+	if len(asked) == 0 && !p.keepsNoLog(ctx) {
 		return report.Diagnosis{Code: "cache.negative-cached", Effective: "no request", Expected: "GET " + narinfo,
 			Sentence: "the desktop's cache has the path, and had no request for it, GET " + narinfo + ": the laptop remembers that it was missing (narinfo-cache-negative-ttl)"}
 	}

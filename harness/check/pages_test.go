@@ -15,7 +15,7 @@ func TestPages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := map[string]bool{"EV.evaluates": true, "EV.switch": true, "SR.denied-before-exchange": true, "RB.refused-before-exchange": true}
+	known := map[string]bool{"EV.evaluates": true, "EV.switch": true, "EV.in-force": true, "SR.denied-before-exchange": true, "RB.refused-before-exchange": true}
 	for name := range Makers() {
 		known[name] = true
 	}

@@ -3,6 +3,7 @@ package check
 import (
 	"encoding/json"
 
+	"offload-e2e/harness/nixos"
 	"offload-e2e/harness/report"
 )
 
@@ -24,6 +25,8 @@ func settingCases() []broken {
 		{name: "server without NFS", check: ServerEnabled(), code: "nfs.not-enabled", change: func(w *world) { declare(w, "services.offload-server.enableNFS", "false") }},
 		{name: "S3 builder not trusted", check: BuilderTrusted(), code: "builder.untrusted", says: []string{"nix-builder"},
 			change: func(w *world) { w.desktopNix = with(w.desktopNix, "trusted-users", []string{"root", "@wheel"}) }},
+		{name: "edited and not switched to", check: InForce(nixos.Laptop), code: "config.not-in-force", state: report.Warns, says: []string{"connect-timeout"}, remedy: "nixos-rebuild switch",
+			change: func(w *world) { w.bench.Client.NixConf["connect-timeout"] = "3" }},
 		{name: "X11 no sandbox", check: DesktopSandbox(), code: "nix.sandbox-off", change: func(w *world) { w.desktopNix = with(w.desktopNix, "sandbox", "relaxed") }},
 
 		{name: "X1 distributedBuilds off", check: BuildersConfigured(), code: "builder.not-configured", says: []string{"nix.distributedBuilds is false", "mkDefault"},

@@ -11,10 +11,7 @@ import (
 // set: a configuration that does not is found before anything boots.
 func Evaluated(role nixos.Role) Check {
 	return Check{"EV.evaluates", "the " + string(role) + "'s modules can be imported and evaluate", string(role), func(ctx context.Context, p *Proof) {
-		c := p.Server
-		if role == nixos.Laptop {
-			c = p.Client
-		}
+		c := p.configuration(role)
 		p.Evidence("option", role, "warnings", strings.Join(c.Warnings, "\n"))
 		p.Evidence("option", role, "assertions that failed", strings.Join(c.Assertions, "\n"))
 	}}

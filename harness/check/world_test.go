@@ -164,6 +164,7 @@ func (w *world) desktopAnswers() {
 	d.on("dd if=/dev/zero *", out(""))
 	d.on("rm -f *", out(""))
 	d.on("test -d *", out(""))
+	d.does("cat /etc/exports", func([]string) provider.Result { return out(*w.bench.Server.Exports) })
 	d.on("exportfs -s", out("/nix/store  192.168.15.0/24(sync,wdelay,hide,no_subtree_check,sec=sys,ro,secure,root_squash,no_all_squash)\n"+
 		"/var/lib/nix-offload  192.168.15.0/24(sync,wdelay,hide,no_subtree_check,sec=sys,rw,secure,no_root_squash,no_all_squash)\n"))
 	d.on("bash -o pipefail -c nix-store --dump *", out(strings.Repeat("a", 64)+"  -\n"))
@@ -196,6 +197,14 @@ func (w *world) laptopAnswers() {
 	l.on("ping *", out("2 packets transmitted, 2 received\n"))
 	l.on("systemctl *", out(""))
 	l.on("journalctl *", out(""))
+	l.does("findmnt --fstab *", func(argv []string) provider.Result {
+		for _, m := range w.bench.Mounts() {
+			if m.MountPoint == argv[len(argv)-1] {
+				return out(m.Device + " " + strings.Join(m.Options, ",") + "\n")
+			}
+		}
+		return said(1, "")
+	})
 	// keys and logins
 	l.on("env HOME=/root ssh -G *", out("user nix-builder\nhostname 192.168.15.7\nidentityfile "+keyPath+"\nstricthostkeychecking accept-new\nuserknownhostsfile /var/lib/nix-offload-client/known_hosts\ncontrolmaster false\ncontrolpath /root/.ssh/sockets/%C\nconnecttimeout 5\nserveraliveinterval 5\n"))
 	l.on("test -s "+keyPath, out(""))

@@ -30,8 +30,12 @@ func (r *Run) walk() []walkStep {
 	}
 }
 
-// WalkPhases walks on from the end of one phase to the end of another.
+// WalkPhases walks on from the end of one phase to the end of another. Machines that
+// are somebody's own are where they are.
 func (r *Run) WalkPhases(ctx context.Context, after, to int) error {
+	if r.Lab.Theirs() {
+		return nil
+	}
 	for _, s := range r.walk() {
 		if s.phase <= after || s.phase > to {
 			continue

@@ -30,6 +30,10 @@ type Options struct {
 	Known *known.List
 	// Provider runs the machines.
 	Provider string
+	// Hosts is the file that names somebody's own machines, and NixBin finds the Nix by
+	// which their configuration is evaluated; of the provider hosts alone.
+	Hosts  string
+	NixBin func(ctx context.Context, say func(format string, args ...any)) (string, error)
 	// Guest is the kind of guest: embedded, nixos, or auto. Prepared names a file with
 	// NixOS guests that were built before, and Vmconfigs the folder of the flake.
 	Guest, Prepared, Vmconfigs string
@@ -60,11 +64,15 @@ func Open(ctx context.Context, o Options) (*Run, error) {
 			run.Imports[string(role)] = h.Imports()
 		}
 	})
-	made, err := r.makeGuests(ctx, o)
-	if err != nil {
+	up := lab.Options{Provider: o.Provider, StateDir: o.State, ArtifactsDir: o.Artifacts, CacheDir: o.Cache,
+		Programs: o.Programs, Container: o.Container, Nixpkgs: o.Nixpkgs}
+	prepare, title := r.bootable, "bring the machines up"
+	if o.Provider == lab.Hosts {
+		prepare, title = r.reachable, "reach the machines"
+	}
+	if err := prepare(ctx, o, &up); err != nil {
 		return nil, err
 	}
-	img := made.images[nixos.Desktop]
 	inputs, err := inputsOf(r.Recorder.Report().Run.Guest.Image, r.Configurations)
 	if err != nil {
 		return nil, err
@@ -73,24 +81,32 @@ func Open(ctx context.Context, o Options) (*Run, error) {
 		run.Inputs = inputs
 		run.Machines = map[string]string{"desktop": lab.DesktopAddr.String(), "laptop": lab.LaptopAddr.String()}
 	})
-	var accel qemu.Accelerator
-	if o.Provider == lab.QEMU {
-		if accel, err = r.accelerator(ctx, img, filepath.Join(o.Cache, "accelerator.json")); err != nil {
-			return nil, err
-		}
-	}
-	if err := r.step("bring the machines up", func(say func(string, ...any)) error {
-		r.Lab, err = lab.Up(ctx, lab.Options{Images: made.images, Switcher: made.switcher, Provider: o.Provider, Accelerator: accel, StateDir: o.State, ArtifactsDir: o.Artifacts,
-			CacheDir: o.Cache, Programs: o.Programs, Container: o.Container, Nixpkgs: o.Nixpkgs, Base: made.base, Say: say})
+	if err := r.step(title, func(say func(string, ...any)) error {
+		up.Say = say
+		r.Lab, err = lab.Up(ctx, up)
 		return err
 	}); err != nil {
 		return nil, err
 	}
 	r.Recorder.EditRun(func(run *report.Run) {
-		run.Accelerator, run.Restored = string(accel), r.Lab.Restored
+		run.Accelerator, run.Restored = string(up.Accelerator), r.Lab.Restored
 		run.Engine, run.Grants = r.Lab.Granted()
 	})
+	r.describeOwn(ctx)
 	return r, nil
+}
+
+// bootable makes the guests of a lab, and finds out what runs them.
+func (r *Run) bootable(ctx context.Context, o Options, up *lab.Options) error {
+	made, err := r.makeGuests(ctx, o)
+	if err != nil {
+		return err
+	}
+	up.Images, up.Switcher, up.Base = made.images, made.switcher, made.base
+	if o.Provider == lab.QEMU {
+		up.Accelerator, err = r.accelerator(ctx, made.images[nixos.Desktop], filepath.Join(o.Cache, "accelerator.json"))
+	}
+	return err
 }
 
 // accelerator finds out what QEMU runs with, and how slow that is.
@@ -195,6 +211,9 @@ func (r *Run) keepFiles(ctx context.Context, dir string) error {
 			}
 			errs = append(errs, os.WriteFile(filepath.Join(dir, m.Name()+"-"+name), res.Stdout, 0o644))
 		}
+	}
+	if r.Lab.Internet == nil {
+		return errors.Join(errs...)
 	}
 	var internet strings.Builder
 	for _, a := range r.Lab.Internet.Accesses() {

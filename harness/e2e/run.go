@@ -46,6 +46,8 @@ type Run struct {
 	// known are the defects on record of what provider runs.
 	known    *known.List
 	provider string
+	// allowed is what may be done to machines that are somebody's own; else nil.
+	allowed check.Allowed
 	// quiet runs show nothing of their checks.
 	quiet bool
 	// temporary is the folder of a broken configuration's copy.
@@ -77,11 +79,15 @@ func (r *Run) currentPhase() string {
 
 // Bench is what checks look at now.
 func (r *Run) Bench() *check.Bench {
-	return &check.Bench{
+	b := &check.Bench{
 		Desktop: r.Lab.Desktop.Machine, Laptop: r.Lab.Laptop.Machine, DesktopAddr: lab.DesktopAddr, LaptopAddr: lab.LaptopAddr,
 		Server: r.Configurations[nixos.Desktop], Client: r.Configurations[nixos.Laptop],
-		Explain: r.explain, KeysWritten: !r.Exchange, Phase: r.currentPhase(), Slow: r.Slow, NoMounts: r.Lab.NoKernelNFS, Origin: r.Lab.Internet,
+		Explain: r.explain, KeysWritten: !r.Exchange, Phase: r.currentPhase(), Slow: r.Slow, NoMounts: r.Lab.NoKernelNFS, Allowed: r.allowed,
 	}
+	if r.Lab.Internet != nil {
+		b.Origin = r.Lab.Internet
+	}
+	return b
 }
 
 func (r *Run) explain(ctx context.Context, role nixos.Role, option string) (nixos.Option, error) {
@@ -139,8 +145,12 @@ func (r *Run) disagree() {
 	}
 }
 
-// Switch switches a machine to its configuration and proves that it came to it.
+// Switch switches a machine to its configuration and proves that it came to it; of
+// somebody's own machine, which is switched by whoever owns it, that it was.
 func (r *Run) Switch(ctx context.Context, role nixos.Role) report.Finding {
+	if r.Lab.Theirs() {
+		return r.Check(ctx, check.InForce(role))
+	}
 	m := r.Machine(role)
 	return r.Check(ctx, check.Check{Name: "EV.switch", Title: "the " + string(role) + " switches to its configuration", Machine: string(role), Run: func(ctx context.Context, p *check.Proof) {
 		var log strings.Builder
@@ -220,6 +230,9 @@ func (r *Run) Walk(ctx context.Context, title string, f func(context.Context) er
 	end := r.Recorder.StartSpan(report.Span{Name: title, Kind: "step", Parent: r.currentPhase()})
 	step := r.Progress.Start(title)
 	started := time.Now()
+	if r.Lab.Theirs() {
+		f = untouched
+	}
 	err := f(ctx)
 	end()
 	var missing *provider.MissingError

@@ -21,6 +21,7 @@ import (
 	"offload-e2e/harness/network"
 	"offload-e2e/harness/nixos"
 	"offload-e2e/harness/provider"
+	"offload-e2e/harness/provider/hosts"
 	"offload-e2e/harness/provider/qemu"
 )
 
@@ -39,6 +40,8 @@ type Options struct {
 	Switcher Switcher
 	// Provider runs the machines: QEMU where it is empty.
 	Provider string
+	// Hosts are how somebody's own machines are reached, where they are the lab's.
+	Hosts map[string]hosts.Host
 	// Accelerator is QEMU's.
 	Accelerator qemu.Accelerator
 	// StateDir is a folder of this lab's own, for sockets and disks. Its path must
@@ -93,7 +96,7 @@ type Machine struct {
 	image    *guest.Image
 	switcher Switcher
 	dial     func(context.Context) (net.Conn, error)
-	// configuration is what the machine was last switched to.
+	// configuration is what the machine was last switched to; of somebody's own, nil.
 	configuration *nixos.Configuration
 }
 
@@ -117,6 +120,18 @@ func (l *Lab) Granted() (engine string, grants []string) {
 	return "", nil
 }
 
+// Theirs reports whether the machines are somebody's own, who alone changes them.
+func (l *Lab) Theirs() bool { return l.options.Provider == Hosts }
+
+// Network is the LAN, to do something to it; a provider.MissingError where it is
+// somebody's own.
+func (l *Lab) Network() (*network.LAN, error) {
+	if l.LAN == nil {
+		return nil, &provider.MissingError{Provider: l.options.Provider, Ability: "cable to pull", Reason: "the network is your own"}
+	}
+	return l.LAN, nil
+}
+
 // Machines are both machines, the desktop first.
 func (l *Lab) Machines() []*Machine { return []*Machine{l.Desktop, l.Laptop} }
 
@@ -132,6 +147,10 @@ func Up(ctx context.Context, o Options) (_ *Lab, err error) {
 			err = errors.Join(err, l.Close(closing))
 		}
 	}()
+	if l.Theirs() {
+		// They are what they are, on a network of their own.
+		return l, l.createMachines(ctx)
+	}
 	if l.Internet, err = openInternet(o.CacheDir); err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ import (
 	"offload-e2e/harness/nixos"
 	"offload-e2e/harness/provider"
 	"offload-e2e/harness/provider/docker"
+	"offload-e2e/harness/provider/hosts"
 	"offload-e2e/harness/provider/qemu"
 )
 
@@ -27,6 +28,7 @@ import (
 const (
 	QEMU   = "qemu"
 	Docker = docker.Name
+	Hosts  = hosts.Name
 )
 
 // fake is the provider of tests.
@@ -51,7 +53,7 @@ func (l *Lab) createMachines(ctx context.Context) error {
 	dials := map[string]func(context.Context) (net.Conn, error){}
 	transport := func(name string, dial func(context.Context) (net.Conn, error)) (provider.Transport, error) {
 		dials[name] = dial
-		return machine.New(machine.Config{Name: name, Signer: entries[name].signer, HostKey: entries[name].hostKey, MaxSessions: maxSessions, Dial: dial,
+		return machine.New(machine.Config{Name: name, Signers: []ssh.Signer{entries[name].signer}, HostKey: entries[name].hostKey, MaxSessions: maxSessions, Dial: dial,
 			// A machine that is emulated on a busy host falls silent for longer than one
 			// that is real, and is not dead yet; the end of its process is noticed at once.
 			KeepaliveTimeout: time.Minute})
@@ -67,6 +69,8 @@ func (l *Lab) createMachines(ctx context.Context) error {
 		made = l.options.fake
 	case Docker:
 		made, err = l.newDocker(ctx, transport)
+	case Hosts:
+		made = hosts.New(l.options.Hosts)
 	default:
 		err = fmt.Errorf("no provider %q", l.options.Provider)
 	}

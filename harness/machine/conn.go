@@ -82,9 +82,7 @@ func dial(ctx context.Context, cfg Config, stage *stageMark) (*conn, error) {
 
 	sc, chans, reqs, err := ssh.NewClientConn(counted, cfg.Name, &ssh.ClientConfig{
 		User: cfg.User,
-		Auth: []ssh.AuthMethod{ssh.PublicKeysCallback(func() ([]ssh.Signer, error) {
-			return []ssh.Signer{cfg.Signer}, nil
-		})},
+		Auth: []ssh.AuthMethod{ssh.PublicKeys(cfg.Signers...)},
 		// The pinned key's own algorithms only: else a server with keys of
 		// several kinds might show one we do not know.
 		HostKeyAlgorithms: hostKeyAlgorithms(cfg.HostKey),

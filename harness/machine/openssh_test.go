@@ -92,7 +92,7 @@ func startOpenSSH(t *testing.T, lines ...string) Config {
 		}
 	}()
 	t.Cleanup(func() { ln.Close() })
-	return Config{Name: "desktop", User: me.Username, Signer: login, HostKey: hostPub,
+	return Config{Name: "desktop", User: me.Username, Signers: []ssh.Signer{login}, HostKey: hostPub,
 		Dial: (&dialer{ln.Addr().String()}).dial, KillTimeout: 15 * time.Second}
 }
 

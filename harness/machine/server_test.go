@@ -261,7 +261,7 @@ func (s *server) config() Config {
 	return Config{
 		Name:             "desktop",
 		Dial:             (&dialer{s.ln.Addr().String()}).dial,
-		Signer:           s.userKey,
+		Signers:          []ssh.Signer{s.userKey},
 		HostKey:          s.hostKey.PublicKey(),
 		HandshakeTimeout: 5 * time.Second,
 		KillTimeout:      15 * time.Second,

@@ -18,8 +18,9 @@ type Config struct {
 	// Dial makes a connection to the machine's sshd. It should obey ctx.
 	Dial func(ctx context.Context) (net.Conn, error)
 	// User is who commands run as; "" is root.
-	User   string
-	Signer ssh.Signer
+	User string
+	// Signers are the keys that are offered, in this order.
+	Signers []ssh.Signer
 	// HostKey is the only host key that is accepted.
 	HostKey ssh.PublicKey
 	// Profile is a file of POSIX shell on the machine that sets the login
@@ -50,7 +51,7 @@ func (c Config) withDefaults() (Config, error) {
 	switch {
 	case c.Name == "":
 		return c, errors.New("reach a machine by ssh: it has no name")
-	case c.Dial == nil, c.Signer == nil, c.HostKey == nil:
+	case c.Dial == nil, len(c.Signers) == 0, c.HostKey == nil:
 		return c, errors.New("reach " + c.Name + " by ssh: dialler, key and host key are all needed")
 	}
 	set := func(d *time.Duration, v time.Duration) {

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"offload-e2e/harness/provider"
 )
 
@@ -107,7 +109,7 @@ func TestWrongHostKey(t *testing.T) {
 
 func TestWrongUserKey(t *testing.T) {
 	s := startServer(t, nil)
-	err := dialServer(t, s, func(c *Config) { c.Signer = newKey(t) }).Connect(soon(t, 5*time.Second))
+	err := dialServer(t, s, func(c *Config) { c.Signers = []ssh.Signer{newKey(t)} }).Connect(soon(t, 5*time.Second))
 	var gone *UnreachableError
 	if !errors.As(err, &gone) || gone.Stage != StageAuthentication {
 		t.Fatalf("got %v", err)

@@ -82,6 +82,9 @@ func extras(n map[State]int) string {
 // subject is what was tested on what, so that nobody mistakes one for another.
 func subject(r *Report) string {
 	text := "Configuration " + r.Run.Config
+	if r.Run.Guest.Kind == Own {
+		return text + ", on your own machines"
+	}
 	if r.Run.Guest.Kind != "" {
 		text += ", on " + r.Run.Guest.Kind + " guests"
 	}

@@ -56,11 +56,14 @@ type Run struct {
 
 // Guest names what the machines run, so that nobody mistakes one for the other.
 type Guest struct {
-	Kind     string            `json:"kind"`             // embedded | nixos
+	Kind     string            `json:"kind"`             // embedded | nixos | own
 	Reason   string            `json:"reason,omitempty"` // why this kind was taken
 	Image    string            `json:"image"`
 	Versions map[string]string `json:"versions"` // nix, systemd, linux, openssh
 }
+
+// Own is the kind of guests that are none: somebody's own machines.
+const Own = "own"
 
 // Verdict is the run in one word.
 type Verdict string

@@ -110,6 +110,9 @@ func oneWay(to, from net.Conn) {
 
 // Close ends all connections and removes the sockets. It is idempotent.
 func (c *control) Close() {
+	if c == nil {
+		return
+	}
 	c.cancel()
 	for _, l := range c.listeners {
 		l.Close()

@@ -9,9 +9,11 @@ import (
 	"strings"
 	"syscall"
 
+	"offload-e2e/harness/e2e"
 	"offload-e2e/harness/guest"
 	"offload-e2e/harness/nixguest"
 	"offload-e2e/harness/nixos"
+	"offload-e2e/harness/provider/hosts"
 )
 
 // userError is an error as a person is told it.
@@ -46,6 +48,12 @@ type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
+// hostsExample is the shortest file of hosts there is.
+const hostsExample = `  desktop: { ssh: root@192.168.15.7 }
+  laptop:  { ssh: root@192.168.15.9 }
+  allow:   [build, mount]   # what may be done besides looking; [] is nothing
+`
+
 // explain finds the words and the exit status for an error.
 func explain(err error) *userError {
 	var (
@@ -56,6 +64,8 @@ func explain(err error) *userError {
 		build      *guest.BuildError
 		noNixOS    *nixguest.UnavailableError
 		nixBuild   *nixguest.BuildError
+		noHosts    *e2e.NoHostsError
+		noAccess   *hosts.AccessError
 	)
 	switch {
 	case errors.As(err, &known):
@@ -91,6 +101,11 @@ func explain(err error) *userError {
 		return &userError{Heading: "Nix could not build it", Sentence: nixBuild.Error(),
 			WayOut: "Mend what the lines name. A build of NixOS needs its binary cache, cache.nixos.org, and some GB in the store.\n" +
 				"Or take the embedded guest, which builds nothing: GUEST=embedded (--guest embedded).", Exit: exitInfra, Cause: err}
+	case errors.As(err, &noHosts):
+		return &userError{Heading: "Your machines are not named", Sentence: noHosts.Error(),
+			WayOut: "Say how ssh reaches them, for instance:\n\n" + hostsExample + "\nin that file, or in another: HOSTS=<file> with make, --hosts <file> without.", Exit: exitUsage, Cause: err}
+	case errors.As(err, &noAccess):
+		return &userError{Heading: "The " + noAccess.Machine + " cannot be entered", Sentence: noAccess.Error() + ".", WayOut: noAccess.WayOut, Exit: exitInfra, Cause: err}
 	case errors.Is(err, context.Canceled):
 		return &userError{Heading: "Interrupted", Sentence: "It was ended before it was done; nothing was left behind.",
 			WayOut: "Start it again when you like.", Exit: exitInfra, Cause: err}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"offload-e2e/harness/e2e"
+	"offload-e2e/harness/lab"
 	"offload-e2e/harness/report"
 	"offload-e2e/harness/shard"
 )
@@ -22,6 +24,8 @@ import (
 // runOptions are the flags of `run`, which `make e2e` sets from its variables.
 type runOptions struct {
 	config, provider, guest, keys, labels, report, keep string
+	// hosts is the file of the user's own machines; empty for the configuration's own.
+	hosts string
 	// known is the list of defects on record; empty for the configuration's own.
 	known string
 	// part is which part of the run this is.
@@ -33,7 +37,7 @@ type runOptions struct {
 // args are the options for a worker.
 func (o runOptions) args() []string {
 	return []string{"run", "--config=" + o.config, "--provider=" + o.provider, "--guest=" + o.guest, "--keys=" + o.keys,
-		"--labels=" + o.labels, "--report=" + o.report, "--keep=" + o.keep, "--known=" + o.known, "--shard=" + o.part.String()}
+		"--labels=" + o.labels, "--report=" + o.report, "--keep=" + o.keep, "--known=" + o.known, "--hosts=" + o.hosts, "--shard=" + o.part.String()}
 }
 
 // choice checks a flag that takes one of a few words.
@@ -58,9 +62,16 @@ func (o runOptions) check(c *cobra.Command) error {
 	if err != nil {
 		return usageError(c.CommandPath(), err)
 	}
-	if o.provider == "hosts" {
-		return &userError{Heading: "This provider cannot walk the phases", Sentence: fmt.Sprintf("PROVIDER=%s: this version runs machines with QEMU and Docker only.", o.provider),
-			WayOut: "Use PROVIDER=qemu, docker or auto.", Exit: exitUsage}
+	switch {
+	case o.provider == lab.Hosts && c.Name() != "run":
+		err = fmt.Errorf("--provider hosts: your own machines are looked at by %s alone; nothing is broken on them", "run")
+	case o.provider == lab.Hosts && o.keep != "" && o.keep != "never":
+		err = fmt.Errorf("--keep %s: your own machines stay up anyway", o.keep)
+	case o.provider != lab.Hosts && o.hosts != "":
+		err = fmt.Errorf("--hosts %s: it is for --provider hosts", o.hosts)
+	}
+	if err != nil {
+		return usageError(c.CommandPath(), err)
 	}
 	return nil
 }
@@ -85,7 +96,11 @@ func newRunCommand(p *paths) *cobra.Command {
 		Short: "Boot both machines, walk the four phases, write the report",
 		Long: `run boots a desktop and a laptop (or restores them, if they were booted
 before), applies the configuration to them, walks the four validation phases and
-takes the desktop away in every way. The verdict is its exit status.`,
+takes the desktop away in every way. The verdict is its exit status.
+
+With --provider hosts it looks at your own machines, as they are, by SSH: whether
+they are what the configuration says, and whether they do what it promises. What
+would change them is skipped, but for what their file allows.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.check(c); err != nil {
 				return err
@@ -102,7 +117,8 @@ takes the desktop away in every way. The verdict is its exit status.`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.config, "config", p.config(), "the configuration under test: a folder of the shape of /etc/nixos")
-	addProviderFlag(c, &o.provider)
+	f.StringVar(&o.provider, "provider", "auto", "what runs the machines: auto, qemu, docker, or hosts: your own, by SSH, looked at and no more")
+	f.StringVar(&o.hosts, "hosts", "", "how your own machines are reached (default: "+e2e.HostsFile+" of the configuration)")
 	f.StringVar(&o.guest, "guest", "auto", "what the machines are: auto (nixos where nix can build it), embedded, nixos")
 	f.StringVar(&o.keys, "keys", "exchange", "exchange: the laptop is told the desktop's new cache key; config: only keys in the configuration count")
 	f.StringVar(&o.labels, "labels", "", "which parts to run, as a Ginkgo label filter: phase1 || phase2, !fallback")
@@ -203,12 +219,17 @@ func (o runOptions) keeps(err error, verdict report.Verdict) bool {
 // openOptions are what a run is opened with.
 func (p *paths) openOptions(o runOptions, state, dir string, recorder *report.Recorder, progress *report.Progress) e2e.Options {
 	return e2e.Options{
-		Config: abs(mustWorkingDir(), o.config), Exchange: o.keys == "exchange", Provider: o.chosen(),
+		Config: abs(mustWorkingDir(), o.config), Exchange: o.keys == "exchange", Provider: o.chosen(), Hosts: o.hostsFile(), NixBin: p.nixBin,
 		Guest: o.guest, Prepared: os.Getenv(preparedVariable), Vmconfigs: p.config(),
 		Recipe: p.recipe(), Embedded: p.embedded(), Base: p.base(), Nixpkgs: p.nixpkgs(), Programs: p.programs(), Container: p.container(),
 		Images: p.images(), Cache: p.Cache, Eval: p.eval(), State: state, Mirror: os.Getenv(mirrorVariable),
 		Artifacts: dir, Recorder: recorder, Progress: progress,
 	}
+}
+
+// hostsFile is the file of the user's own machines.
+func (o runOptions) hostsFile() string {
+	return abs(mustWorkingDir(), cmp.Or(o.hosts, filepath.Join(o.config, e2e.HostsFile)))
 }
 
 // again is how to run the same once more, by a command of make; guest is what that
@@ -218,7 +239,7 @@ func (o runOptions) again(p *paths, command, guest string) string {
 		command += " CONFIG=" + o.config
 	}
 	for _, v := range []struct{ name, value, usual string }{
-		{"KEYS", o.keys, "exchange"}, {"LABELS", o.labels, ""}, {"GUEST", o.guest, guest}, {"PROVIDER", o.provider, "auto"}, {"SHARD", o.part.String(), ""},
+		{"KEYS", o.keys, "exchange"}, {"LABELS", o.labels, ""}, {"GUEST", o.guest, guest}, {"PROVIDER", o.provider, "auto"}, {"HOSTS", o.hosts, ""}, {"SHARD", o.part.String(), ""},
 	} {
 		if v.value != v.usual {
 			command += fmt.Sprintf(" %s='%s'", v.name, v.value)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"offload-e2e/harness/e2e"
+	"offload-e2e/harness/lab"
 	"offload-e2e/harness/report"
 )
 
@@ -101,8 +102,11 @@ func (p *paths) up(ctx context.Context, o upOptions, s *supervisor, out io.Write
 
 // openLab opens a run and lets other processes enter its machines.
 func (p *paths) openLab(ctx context.Context, o runOptions, verb, state, dir string, recorder *report.Recorder, progress *report.Progress) (*openLab, error) {
-	if err := p.fit(ctx, p.preflight(), dir); err != nil {
-		return nil, err
+	theirs := o.provider == lab.Hosts
+	if !theirs {
+		if err := p.fit(ctx, p.preflight(), dir); err != nil {
+			return nil, err
+		}
 	}
 	options := p.openOptions(o, state, dir, recorder, progress)
 	var err error
@@ -114,6 +118,10 @@ func (p *paths) openLab(ctx context.Context, o runOptions, verb, state, dir stri
 		return nil, err
 	}
 	l := &openLab{run: r, state: state, dir: dir}
+	if theirs {
+		// Whoever owns the machines enters them by themselves.
+		return l, nil
+	}
 	if l.control, err = expose(state, verb, o.config, dir, r); err != nil {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 		defer cancel()

@@ -32,7 +32,7 @@ func Bundle(t *testing.T) (*guest.Image, ssh.Signer, ssh.PublicKey) {
 		}
 		return b
 	}
-	img := &guest.Image{Dir: dir}
+	img := &guest.Image{Dir: dir, Keys: dir}
 	if err := json.Unmarshal(read("manifest.json"), &img.Manifest); err != nil {
 		t.Fatal(err)
 	}

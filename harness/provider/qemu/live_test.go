@@ -71,7 +71,7 @@ func conformingLab(t *testing.T, image guestImage, saved, binary string) (*confo
 		},
 		Transport: func(name string) (provider.Transport, error) {
 			return machine.New(machine.Config{
-				Name: name, Signer: image.signer, HostKey: image.hostKey,
+				Name: name, Signers: []ssh.Signer{image.signer}, HostKey: image.hostKey,
 				Dial: func(ctx context.Context) (net.Conn, error) { return management[name].DialContext(ctx, sshdPort) },
 			})
 		},

@@ -31,7 +31,11 @@ func (w Way) Label() string { return strings.ReplaceAll(w.Name, " ", "-") }
 // The ways of being away.
 var (
 	Unplugged = Way{"unplugged", func(ctx context.Context, s Suite) (func(context.Context) error, error) {
-		return s.Lab.LAN.LinkDown("desktop").Apply(ctx)
+		lan, err := s.Lab.Network()
+		if err != nil {
+			return nil, err
+		}
+		return lan.LinkDown("desktop").Apply(ctx)
 	}, []check.PortState{check.Unreachable, check.Filtered}}
 
 	PoweredOff = Way{"powered off", func(ctx context.Context, s Suite) (func(context.Context) error, error) {
@@ -39,11 +43,19 @@ var (
 	}, []check.PortState{check.Unreachable, check.Filtered}}
 
 	Refusing = Way{"refusing", func(ctx context.Context, s Suite) (func(context.Context) error, error) {
-		return s.Lab.LAN.Refuse(network.Match{To: "desktop"}).Apply(ctx)
+		lan, err := s.Lab.Network()
+		if err != nil {
+			return nil, err
+		}
+		return lan.Refuse(network.Match{To: "desktop"}).Apply(ctx)
 	}, []check.PortState{check.Refused}}
 
 	Dropping = Way{"dropping packets", func(ctx context.Context, s Suite) (func(context.Context) error, error) {
-		return s.Lab.LAN.Drop(network.Match{To: "desktop"}).Apply(ctx)
+		lan, err := s.Lab.Network()
+		if err != nil {
+			return nil, err
+		}
+		return lan.Drop(network.Match{To: "desktop"}).Apply(ctx)
 	}, []check.PortState{check.Filtered}}
 )
 

@@ -4,6 +4,7 @@ package proofs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"offload-e2e/harness/check"
 	"offload-e2e/harness/e2e"
 	"offload-e2e/harness/nixos"
+	"offload-e2e/harness/provider"
 	"offload-e2e/harness/report"
 )
 
@@ -58,8 +60,12 @@ func (s Suite) Switches(role nixos.Role) {
 // Step is a spec for what a user does between the checks.
 func (s Suite) Step(title string, f func(context.Context) error) {
 	It(title, func(ctx SpecContext) {
+		var missing *provider.MissingError
 		err := s.Walk(ctx, title, f)
-		if err != nil {
+		switch {
+		case errors.As(err, &missing):
+			Skip(missing.Error())
+		case err != nil:
 			Fail(err.Error(), 1)
 		}
 	}, NodeTimeout(specLimit))
