@@ -30,6 +30,7 @@
   "programs-tmux.nix" = "programs/tmux.nix";
   "pki.nix" = "security/ca.nix";
   "sudo.nix" = "security/sudo.nix";
+  "systemd-confinement.nix" = "security/systemd-confinement.nix";
   "wrappers.nix" = "security/wrappers/default.nix";
   "nix-gc.nix" = "services/misc/nix-gc.nix";
   "nix-optimise.nix" = "services/misc/nix-optimise.nix";
@@ -63,6 +64,7 @@
   "tmpfiles.nix" = "system/boot/systemd/tmpfiles.nix";
   "timesyncd.nix" = "system/boot/timesyncd.nix";
   "etc.nix" = "system/etc/etc.nix";
+  "cpu-freq.nix" = "tasks/cpu-freq.nix";
   "encrypted-devices.nix" = "tasks/encrypted-devices.nix";
   "file-systems.nix" = "tasks/filesystems.nix";
   "nfs-client.nix" = "tasks/filesystems/nfs.nix";

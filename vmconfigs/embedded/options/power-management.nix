@@ -24,11 +24,6 @@ in
     powerUpCommands = commands "Commands after a boot and after a sleep.";
     powerDownCommands = commands "Commands before a sleep and before a shutdown.";
     bootCommands = commands "Commands after a boot.";
-    cpuFreqGovernor = mkOption {
-      type = types.nullOr types.str;
-      default = null;
-      description = "Governor of the processor's frequency; a guest has none.";
-    };
     powertop.enable = lib.mkEnableOption "powertop's tuning";
   };
 
