@@ -34,26 +34,61 @@ func keysOf(findings []Finding) []key {
 }
 
 // Remember gives each finding of r its history: what it found in the runs before it
-// of the same configuration, on the same kind of machines. Reports that cannot be
-// read are passed over: what is old does not keep a run from its verdict.
+// of the same configuration, on the same kind of machines; and each phase how long it
+// took on others. Reports that cannot be read are passed over: what is old does not
+// keep a run from its verdict.
 func (l Layout) Remember(r *Report) error {
 	ids, err := l.Runs()
 	if err != nil {
 		return err
 	}
 	var before []*Report
+	others := map[string]*Report{}
 	for _, id := range slices.Backward(ids) {
-		if id >= r.Run.ID || len(before) == historyLength-1 {
+		if id >= r.Run.ID {
 			continue
 		}
 		old, err := Load(filepath.Join(l.Root, id, JSONFile))
-		if err == nil && old.Run.Config == r.Run.Config && old.Run.Provider == r.Run.Provider && old.Run.Guest.Kind == r.Run.Guest.Kind {
+		switch {
+		case err != nil || old.Run.Config != r.Run.Config:
+		case old.Run.Provider != r.Run.Provider:
+			if others[old.Run.Provider] == nil && len(old.phaseTimes()) > 0 {
+				others[old.Run.Provider] = old
+			}
+		case old.Run.Guest.Kind == r.Run.Guest.Kind && len(before) < historyLength-1:
 			before = append(before, old)
 		}
 	}
 	slices.Reverse(before)
 	r.remember(before)
+	r.compare(others)
 	return nil
+}
+
+// phaseTimes are the seconds of a run's phases, by name.
+func (r *Report) phaseTimes() map[string]float64 {
+	times := map[string]float64{}
+	for _, s := range r.Timeline {
+		if s.Kind == "phase" {
+			times[s.Name] = s.Seconds
+		}
+	}
+	return times
+}
+
+// compare gives each phase its times in runs on other providers' machines.
+func (r *Report) compare(others map[string]*Report) {
+	for i, s := range r.Timeline {
+		r.Timeline[i].Elsewhere = nil
+		if s.Kind != "phase" {
+			continue
+		}
+		for _, provider := range sortedKeys(others) {
+			if took, is := others[provider].phaseTimes()[s.Name]; is {
+				r.Timeline[i].Elsewhere = append(r.Timeline[i].Elsewhere, Elsewhere{provider, took, others[provider].Run.ID})
+			}
+		}
+	}
 }
 
 // remember is Remember with the runs before at hand, the oldest first.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -107,5 +108,36 @@ func TestPrune(t *testing.T) {
 	has(ids[0], ids[5])
 	if removed, err := (Layout{Root: filepath.Join(t.TempDir(), "absent")}).Prune(UsualBounds); err != nil || removed != nil {
 		t.Errorf("removed %v, %v", removed, err)
+	}
+}
+
+// A phase tells how long it took when it was last walked on other machines.
+func TestElsewhere(t *testing.T) {
+	l := Layout{Root: t.TempDir()}
+	phase := func(minute int, provider string, took float64) *Report {
+		r := keepRun(t, l, minute, Holds, "a")
+		r.Run.Provider, r.Timeline = provider, []Span{{Name: "guest", Kind: "setup", Seconds: 1}, {Name: "phase1", Kind: "phase", Seconds: took}}
+		if err := Save(filepath.Join(l.Root, r.Run.ID), r); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	phase(1, "docker", 9)
+	last := phase(2, "docker", 3.4)
+	phase(3, "qemu", 50)
+	now := phase(4, "qemu", 38)
+	phase(5, "docker", 1)
+	if err := l.Remember(now); err != nil {
+		t.Fatal(err)
+	}
+	if got := now.Timeline[1].Elsewhere; len(got) != 1 || got[0] != (Elsewhere{"docker", 3.4, last.Run.ID}) {
+		t.Errorf("%+v", got)
+	}
+	if got := now.Timeline[0].Elsewhere; got != nil {
+		t.Errorf("a setup is compared: %+v", got)
+	}
+	text := &strings.Builder{}
+	if err := Summary(text, now, "reports/x", Look{}); err != nil || !strings.Contains(text.String(), "38 s; docker 3.4 s") {
+		t.Errorf("%v\n%s", err, text)
 	}
 }

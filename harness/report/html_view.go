@@ -206,6 +206,7 @@ type timeRow struct {
 	Left, Width  float64
 	Seconds      float64
 	Budget, Over string
+	Elsewhere    string
 	Anchor       string
 	Parts        []timePart
 }
@@ -234,7 +235,7 @@ func timeRows(r *Report, all []findingView) []timeRow {
 	share := func(s float64) float64 { return min(100, max(0, 100*s/whole)) }
 	var rows []timeRow
 	for _, s := range spans {
-		row := timeRow{Name: s.Name, Left: share(s.Started.Sub(begin).Seconds()), Width: max(0.4, share(s.Seconds)), Seconds: s.Seconds}
+		row := timeRow{Name: s.Name, Left: share(s.Started.Sub(begin).Seconds()), Width: max(0.4, share(s.Seconds)), Seconds: s.Seconds, Elsewhere: s.elsewhere()}
 		if s.Budget > 0 {
 			row.Budget = seconds(s.Budget)
 			if s.Seconds > s.Budget {

@@ -182,7 +182,7 @@ func timelineMarkdown(b *strings.Builder, r *Report) {
 	if len(r.Timeline) == 0 {
 		return
 	}
-	b.WriteString("## Time\n\n| from | what | took | budget | |\n|---|---|---|---|---|\n")
+	b.WriteString("## Time\n\n| from | what | took | budget | | elsewhere |\n|---|---|---|---|---|---|\n")
 	spans := slices.Clone(r.Timeline)
 	slices.SortStableFunc(spans, func(a, c Span) int { return a.Started.Compare(c.Started) })
 	for _, s := range spans {
@@ -207,7 +207,7 @@ func timelineMarkdown(b *strings.Builder, r *Report) {
 		if d := s.Started.Sub(r.Run.Started); !r.Run.Started.IsZero() && d >= 0 {
 			from = seconds(d.Seconds())
 		}
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", from, name, seconds(s.Seconds), budget, over)
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s |\n", from, name, seconds(s.Seconds), budget, over, cell(s.elsewhere()))
 	}
 	b.WriteString("\n")
 }

@@ -198,6 +198,16 @@ type Span struct {
 	Started time.Time `json:"started"`
 	Seconds float64   `json:"seconds"`
 	Budget  float64   `json:"budget_seconds,omitempty"`
+	// Elsewhere is how long a phase took when the configuration was last run on the
+	// machines of another provider.
+	Elsewhere []Elsewhere `json:"elsewhere,omitempty"`
+}
+
+// Elsewhere is a phase of another run.
+type Elsewhere struct {
+	Provider string  `json:"provider"`
+	Seconds  float64 `json:"seconds"`
+	Run      string  `json:"run"`
 }
 
 // RunError is what kept a run from a verdict.

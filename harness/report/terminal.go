@@ -56,6 +56,9 @@ func Summary(w io.Writer, r *Report, dir string, look Look) error {
 		case s.Budget > 0:
 			line += " of " + seconds(s.Budget)
 		}
+		if len(s.Elsewhere) > 0 {
+			line += "; " + s.elsewhere()
+		}
 		b.WriteString(line + "\n")
 	}
 	fmt.Fprintf(b, "\nReport: %s\n", dir)

@@ -94,3 +94,12 @@ func (h *History) words() string {
 	}
 	return text
 }
+
+// elsewhere is how long a phase took on other providers' machines: "docker 3.4 s".
+func (s Span) elsewhere() string {
+	texts := make([]string, len(s.Elsewhere))
+	for i, e := range s.Elsewhere {
+		texts[i] = e.Provider + " " + seconds(e.Seconds)
+	}
+	return strings.Join(texts, ", ")
+}
