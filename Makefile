@@ -43,7 +43,7 @@ build: ## build the command and the guests' programs
 	@go=$(GO) && $$go build -trimpath -ldflags '-s -w' -o .bin/guest/ ./harness/cmd/nix-serve ./harness/cmd/switch-to-configuration ./harness/cmd/lan-cable && $$go build -buildvcs=$(STAMP) -o $(E2E) ./harness/cmd/offload-e2e
 
 e2e: build ## boot desktop and laptop, test CONFIG on them, report
-	@$(E2E) setup
+	@$(E2E) setup $(call flag,PROVIDER,provider)
 	@$(E2E) run $(call flag,CONFIG,config) $(call flag,PROVIDER,provider) $(call flag,HOSTS,hosts) $(call flag,GUEST,guest) $(call flag,KEYS,keys) $(call flag,LABELS,labels) $(call flag,REPORT,report) $(call flag,SHARD,shard) $(call flag,KEEP,keep)
 
 gate: build ## break CONFIG in every way of fixtures/scenarios: is each named?

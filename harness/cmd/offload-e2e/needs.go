@@ -4,7 +4,8 @@ package main
 type purpose int
 
 const (
-	forRun   purpose = iota // every run
+	forRun   purpose = iota // every run of a lab's machines
+	forHosts                // looking at machines that run
 	forImage                // building the guest image, once
 	forTest                 // `make test` and `make lint`
 	forPages                // tests of the report's page, which are skipped without
@@ -37,6 +38,7 @@ func needs() []need {
 	return []need{
 		needsProgram("qemu-system-x86_64", "qemu-system-x86", forRun),
 		needsProgram("qemu-img", "qemu-utils", forRun),
+		needsProgram("ssh", "openssh-client", forHosts),
 		needsProgram("mmdebstrap", "mmdebstrap", forImage),
 		needsProgram("mount", "mount", forImage),
 		needsProgram("mke2fs", "e2fsprogs", forImage),

@@ -48,12 +48,15 @@ func choice(flag, value string, words ...string) error {
 	return fmt.Errorf("--%s %q: it is one of %s", flag, value, strings.Join(words, ", "))
 }
 
+// providerWords are what --provider takes.
+var providerWords = []string{"auto", lab.QEMU, lab.Docker, lab.Hosts} //nolint:gochecknoglobals // a constant
+
 func choiceOfGuest(value string) error { return choice("guest", value, "auto", "embedded", "nixos") }
 
 // check refuses options that are none, and what cannot be had here.
 func (o runOptions) check(c *cobra.Command) error {
 	err := errors.Join(
-		choice("provider", o.provider, "auto", "qemu", "docker", "hosts"),
+		choice("provider", o.provider, providerWords...),
 		choiceOfGuest(o.guest),
 		choice("keys", o.keys, "exchange", "config"),
 		choice("keep", o.keep, "never", "failure", "always"),

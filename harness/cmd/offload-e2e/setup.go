@@ -14,10 +14,13 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"offload-e2e/harness/lab"
 )
 
 func newSetupCommand(p *paths) *cobra.Command {
 	var image, test, key bool
+	var provider string
 	c := &cobra.Command{
 		Use:   "setup",
 		Short: "Install what this machine lacks",
@@ -27,7 +30,16 @@ there already is left alone; where nothing is missing this does nothing.`,
 			if key {
 				return p.imageKey(c.OutOrStdout())
 			}
+			if err := choice("provider", provider, providerWords...); err != nil {
+				return usageError(c.CommandPath(), err)
+			}
 			purposes := []purpose{forRun, forImage}
+			if provider == lab.Hosts {
+				purposes[0] = forHosts
+				if _, _, ok := installedNix(c.Context()); ok {
+					purposes = purposes[:1]
+				}
+			}
 			if test {
 				purposes = append(purposes, forTest)
 			}
@@ -51,6 +63,7 @@ there already is left alone; where nothing is missing this does nothing.`,
 	}
 	c.Flags().BoolVar(&image, "image", false, "also build the guest image, if it is not there yet (about a minute)")
 	c.Flags().BoolVar(&key, "image-key", false, "install nothing, and print the hash of the guest image's recipe: the key of a cache that keeps the image")
+	c.Flags().StringVar(&provider, "provider", "auto", "what is to run the machines: auto, qemu, docker, hosts")
 	c.Flags().BoolVar(&test, "test", false, "also install what the harness's own tests use")
 	return c
 }
