@@ -63,10 +63,23 @@ in
 
   explain =
     path:
-    lib.explainOption {
-      inherit (eval) options config;
-      inherit path;
-    };
+    let
+      found = lib.explainOption {
+        inherit (eval) options config;
+        inherit path;
+      };
+      # Those that only count (see there) are no reason for a value.
+      told = lib.filter (def: def.file != toString ./options/nested.nix) found.definitions;
+      strongest = lib.foldl' lib.min 9999 (map (def: def.priority) told);
+    in
+    if lib.length told == lib.length found.definitions then
+      found
+    else
+      found
+      // {
+        priority = strongest;
+        definitions = map (def: def // { wins = def.priority == strongest; }) told;
+      };
 
   nearest =
     name:

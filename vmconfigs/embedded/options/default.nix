@@ -18,6 +18,7 @@
   "system-path.nix"
   "users-groups-checks.nix"
   "users-groups.nix"
+  "nested.nix"
   "accepted.nix"
   "hardware.nix"
   "assertions.nix"
