@@ -24,12 +24,15 @@ const (
 // Allowed are the changes that checks may make; the nil Allowed is all of them.
 type Allowed []Change
 
-// harmless are checks, by name or by its beginning, that only look, or do what others
-// do. Whatever is not here is taken for one that breaks something.
-var harmless = []struct {
+// harm is what checks whose names begin so do.
+type harm struct {
 	begins  string
 	changes []Change
-}{
+}
+
+// harmless are checks, by name or by its beginning, that only look, or do what others
+// do. Whatever is not here is taken for one that breaks something.
+var harmless = []harm{
 	{"EV.", nil}, {"PT.", nil}, {"RB.room-", nil}, {"RC.sleep-units", nil}, {"HG.mounts", nil}, {"HG.login", nil},
 	{"OF.settings", nil}, {"OF.desktop-settings", nil}, {"CH.info", nil}, {"CH.key-files", nil}, {"CH.internet", nil}, {"NF.export-", nil},
 	{"SR.builder-", nil}, {"SR.authorized-key", nil}, {"SR.login", nil}, {"SR.nix-on-path", nil}, {"SR.sessions", nil}, {"SR.keepalive", nil},
@@ -45,29 +48,16 @@ func (a Allowed) refuses(name string) string {
 	if a == nil {
 		return ""
 	}
-	i := slices.IndexFunc(harmless, func(h struct {
-		begins  string
-		changes []Change
-	}) bool {
-		return strings.HasPrefix(name, h.begins)
-	})
+	i := slices.IndexFunc(harmless, func(h harm) bool { return strings.HasPrefix(name, h.begins) })
 	if i < 0 {
 		return "it needs machines of the lab's own (PROVIDER=qemu)"
 	}
 	for _, c := range harmless[i].changes {
 		if !slices.Contains(a, c) {
-			return fmt.Sprintf("it does more than look, and hosts.yaml has no \"allow: [%s]\"", joined(harmless[i].changes))
+			return fmt.Sprintf("it does more than look, and hosts.yaml has no \"allow: [%s]\"", listed(harmless[i].changes))
 		}
 	}
 	return ""
-}
-
-func joined(changes []Change) string {
-	words := make([]string, len(changes))
-	for i, c := range changes {
-		words[i] = string(c)
-	}
-	return strings.Join(words, ", ")
 }
 
 // UnmarshalText reads one of the changes that may be allowed.
@@ -77,4 +67,13 @@ func (c *Change) UnmarshalText(text []byte) error {
 		return nil
 	}
 	return fmt.Errorf("it is build or mount, not %q", text)
+}
+
+// listed are changes as a file of hosts lists them.
+func listed(changes []Change) string {
+	words := make([]string, len(changes))
+	for i, c := range changes {
+		words[i] = string(c)
+	}
+	return strings.Join(words, ", ")
 }
