@@ -8,10 +8,11 @@ import (
 	"offload-e2e/harness/provider"
 )
 
-// facts are what commands that only read said, by machine and command.
-type facts struct {
+// Facts are what commands that only read said in one moment, in which nobody changes a
+// machine's settings: what several checks read there is read once.
+type Facts struct {
 	mu   sync.Mutex
-	said map[string]*fact
+	said map[string]*fact // by machine and command
 }
 
 type fact struct {
@@ -22,27 +23,21 @@ type fact struct {
 
 type factsKey struct{}
 
-// Together is a context for checks of one moment, in which nobody changes a machine's
-// settings: what several of them read there is read once.
-func Together(ctx context.Context) context.Context {
-	return context.WithValue(ctx, factsKey{}, &facts{said: map[string]*fact{}})
-}
+// In is a context for the checks of the moment.
+func (f *Facts) In(ctx context.Context) context.Context { return context.WithValue(ctx, factsKey{}, f) }
+
+// Together is a context for checks of a moment of its own.
+func Together(ctx context.Context) context.Context { return new(Facts).In(ctx) }
 
 // read runs a command that only reads, or remembers what it said in this moment
 // (Together). What failed is tried again.
 func (p *Proof) read(ctx context.Context, role nixos.Role, cmd provider.Command) (provider.Result, error) {
-	known, ok := ctx.Value(factsKey{}).(*facts)
+	known, ok := ctx.Value(factsKey{}).(*Facts)
 	if !ok {
 		return p.machine(role).Exec(ctx, cmd)
 	}
 	key := string(role) + " " + cmd.String()
-	known.mu.Lock()
-	f := known.said[key]
-	if f == nil {
-		f = &fact{}
-		known.said[key] = f
-	}
-	known.mu.Unlock()
+	f := known.of(key)
 	f.Lock()
 	defer f.Unlock()
 	if f.known {
@@ -51,4 +46,17 @@ func (p *Proof) read(ctx context.Context, role nixos.Role, cmd provider.Command)
 	result, err := p.machine(role).Exec(ctx, cmd)
 	f.result, f.known = result, err == nil && result.OK()
 	return result, err
+}
+
+// of is the fact of a key, known or not.
+func (f *Facts) of(key string) *fact {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.said == nil {
+		f.said = map[string]*fact{}
+	}
+	if f.said[key] == nil {
+		f.said[key] = &fact{}
+	}
+	return f.said[key]
 }

@@ -56,6 +56,8 @@ type Run struct {
 	mu    sync.Mutex
 	phase string
 	said  []check.Said
+	// facts are what checks have read since anybody changed a machine.
+	facts *check.Facts
 }
 
 // Phase begins a phase; the function it returns ends it. Budget is in seconds.
@@ -69,6 +71,23 @@ func (r *Run) Phase(name, heading string, budget float64) func() {
 		r.disagree()
 		end()
 	}
+}
+
+// moment is a context for a check: what was read since the last change is known.
+func (r *Run) moment(ctx context.Context) context.Context {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.facts == nil {
+		r.facts = &check.Facts{}
+	}
+	return r.facts.In(ctx)
+}
+
+// changed says that a machine may not be what it was.
+func (r *Run) changed() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.facts = nil
 }
 
 func (r *Run) currentPhase() string {
@@ -101,7 +120,7 @@ func (r *Run) Check(ctx context.Context, c check.Check) report.Finding {
 	if !r.quiet {
 		step = r.Progress.Start(c.Title)
 	}
-	f := r.known.Judge(r.Bench().Run(ctx, c), r.provider, time.Now())
+	f := r.known.Judge(r.Bench().Run(r.moment(ctx), c), r.provider, time.Now())
 	r.Recorder.AddFinding(f)
 	if step != nil {
 		words := f.Reason
@@ -128,6 +147,7 @@ func (r *Run) TypeAside(ctx context.Context, c check.UserCommand) (check.Said, r
 	var said check.Said
 	end := r.Recorder.StartSpan(report.Span{Name: c.Name, Kind: "command", Parent: r.currentPhase(), Machine: string(c.Role)})
 	f := r.Check(ctx, check.Typed(c, &said))
+	r.changed()
 	end()
 	return said, f
 }
@@ -151,6 +171,7 @@ func (r *Run) Switch(ctx context.Context, role nixos.Role) report.Finding {
 	if r.Lab.Theirs() {
 		return r.Check(ctx, check.InForce(role))
 	}
+	defer r.changed()
 	m := r.Machine(role)
 	return r.Check(ctx, check.Check{Name: "EV.switch", Title: "the " + string(role) + " switches to its configuration", Machine: string(role), Run: func(ctx context.Context, p *check.Proof) {
 		var log strings.Builder
@@ -234,6 +255,7 @@ func (r *Run) Walk(ctx context.Context, title string, f func(context.Context) er
 		f = untouched
 	}
 	err := f(ctx)
+	r.changed()
 	end()
 	var missing *provider.MissingError
 	if errors.As(err, &missing) {
