@@ -36,11 +36,12 @@ var harmless = []harm{
 	{"EV.", nil}, {"PT.", nil}, {"RB.room-", nil}, {"RC.sleep-units", nil}, {"HG.mounts", nil}, {"HG.login", nil},
 	{"OF.settings", nil}, {"OF.desktop-settings", nil}, {"CH.info", nil}, {"CH.key-files", nil}, {"CH.internet", nil}, {"NF.export-", nil},
 	{"SR.builder-", nil}, {"SR.authorized-key", nil}, {"SR.login", nil}, {"SR.nix-on-path", nil}, {"SR.sessions", nil}, {"SR.keepalive", nil},
-	{"HG.offload-status", nil}, {"HG.offload-server-status", nil}, {"HG.offload-server-test", nil}, {"HG.cache-status", nil},
+	{"HG.offload-server-status", nil}, {"HG.offload-server-test", nil}, {"HG.cache-status", nil},
 	{"RB.build", []Change{Builds}}, {"RB.user-build", []Change{Builds}}, {"CH.signature", []Change{Builds}}, {"CH.hit", []Change{Builds}},
 	{"HG.offload-test-build", []Change{Builds}},
 	{"NF.mount-", []Change{Mounts}}, {"NF.read-", []Change{Builds, Mounts}}, {"NF.write-", []Change{Mounts}},
-	{"HG.offload-mount", []Change{Mounts}}, {"HG.offload-unmount", []Change{Mounts}},
+	// It looks into the shares, and an automount mounts them then.
+	{"HG.offload-status", []Change{Mounts}}, {"HG.offload-mount", []Change{Mounts}}, {"HG.offload-unmount", []Change{Mounts}},
 }
 
 // refuses says why a check may not be made, "" where it may.
