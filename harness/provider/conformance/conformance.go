@@ -57,6 +57,7 @@ func Run(t *testing.T, bed Bed) {
 		{"a command ends with its context", cancelled},
 		{"files go both ways, with their modes", copies},
 		{"the two machines see each other", neighbours},
+		{"a machine is on no network but the lab's", alone},
 		{"faults, and their undo", faults},
 		{"freezing and thawing", freezing},
 		{"the console outlives the machine, and a restart keeps the disk", restart},

@@ -65,6 +65,22 @@ func neighbours(t *testing.T, bed Bed, lab *Lab) {
 	hears(t, desktop, laptopAddr, "i-am-the-laptop")
 }
 
+// otherNetworks prints the interfaces with an address that are none of a lab's.
+const otherNetworks = `ip -o addr show scope global | awk '$2 != "lan0" && $2 != "mgmt0" { print $2, $4 }'`
+
+// alone proves that a machine is on no network but the lab's: what is on another would
+// go there, past the internet's stand-in and every fault.
+func alone(t *testing.T, bed Bed, lab *Lab) {
+	if bed.NoNetwork != "" {
+		t.Skip(bed.NoNetwork)
+	}
+	for _, m := range lab.Provider.Machines() {
+		if other := succeed(t, m, "sh", "-c", otherNetworks); other != "" {
+			t.Errorf("%s is on other networks: %s", m.Name(), other)
+		}
+	}
+}
+
 func faults(t *testing.T, bed Bed, lab *Lab) {
 	if lab.LAN == nil {
 		t.Skip(cmp.Or(bed.NoNetwork, "the network between the machines is none of ours"))

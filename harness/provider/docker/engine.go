@@ -97,3 +97,18 @@ func Connect(ctx context.Context) (*Engine, error) {
 
 // Close ends the connection.
 func (e *Engine) Close() error { return e.api.Close() }
+
+// create makes a container, and does not start it.
+func (e *Engine) create(ctx context.Context, req testcontainers.ContainerRequest) (testcontainers.Container, error) {
+	var options []testcontainers.DockerProviderOption
+	if !e.podman {
+		// On an engine without its usual bridge it would make a network of its own, and
+		// plug the container into that besides.
+		options = append(options, testcontainers.WithDefaultBridgeNetwork("none"))
+	}
+	maker, err := testcontainers.NewDockerProvider(options...)
+	if err != nil {
+		return nil, err
+	}
+	return maker.CreateContainer(ctx, req)
+}

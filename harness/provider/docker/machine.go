@@ -157,18 +157,20 @@ func (m *Machine) create(ctx context.Context, image string) error {
 	// know of the container.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
 	defer cancel()
-	made, err := testcontainers.Run(ctx, image, testcontainers.WithNoStart(),
-		testcontainers.WithLabels(map[string]string{labelOurs: "machine", labelLab: m.lab.options.Lab, labelMachine: m.name}),
-		testcontainers.WithEnv(map[string]string{"container": "docker", "container_uuid": machineID(m.name)}),
-		testcontainers.WithHostConfigModifier(grant(m.memoryMiB)),
-		testcontainers.WithConfigModifier(func(c *container.Config) {
+	made, err := m.lab.engine.create(ctx, testcontainers.ContainerRequest{
+		Image:              image,
+		Labels:             map[string]string{labelOurs: "machine", labelLab: m.lab.options.Lab, labelMachine: m.name},
+		Env:                map[string]string{"container": "docker", "container_uuid": machineID(m.name)},
+		HostConfigModifier: grant(m.memoryMiB),
+		ConfigModifier: func(c *container.Config) {
 			c.Hostname, c.Tty, c.StopSignal = m.name, true, "SIGRTMIN+3"
 			c.Entrypoint, c.Cmd = []string{"/bin/sh", "-c", first}, nil
 			c.Volumes = map[string]struct{}{}
 			for _, v := range volumes {
 				c.Volumes[v] = struct{}{}
 			}
-		}))
+		},
+	})
 	if made != nil {
 		m.mu.Lock()
 		m.id = made.GetContainerID()
