@@ -76,6 +76,10 @@ func Connect(ctx context.Context) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reach the container engine at %s: %w", os.Getenv("DOCKER_HOST"), err)
 	}
+	// testcontainers-go takes another engine where the one that is named is not there.
+	if named, taken := os.Getenv("DOCKER_HOST"), api.DaemonHost(); named != taken {
+		return nil, errors.Join(fmt.Errorf("the container engine at %s cannot be reached: DOCKER_HOST names it, and %s answers instead", named, taken), api.Close())
+	}
 	version, err := api.Client.ServerVersion(ctx, client.ServerVersionOptions{})
 	var info client.SystemInfoResult
 	if err == nil {

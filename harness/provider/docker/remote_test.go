@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"offload-e2e/harness/provider/conformance/containers"
+	"offload-e2e/harness/provider/docker"
 )
 
 // An engine that is reached by TCP alone may be on another host: no file of this one is
@@ -27,5 +28,19 @@ func TestRemoteEngine(t *testing.T) {
 	said, err := child.CombinedOutput()
 	if err != nil || !strings.Contains(string(said), "--- PASS: TestConformance/snapshots") {
 		t.Errorf("%v\n%s", err, said)
+	}
+}
+
+// Who names an engine that is not there does not get another.
+func TestNoSuchEngine(t *testing.T) {
+	if engine, err := docker.Connect(t.Context()); err != nil {
+		t.Skip(err)
+	} else if err := engine.Close(); err != nil {
+		t.Error(err)
+	}
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.run=^TestConformance$")
+	child.Env = append(os.Environ(), "DOCKER_HOST=unix:///nowhere/docker.sock")
+	if said, _ := child.CombinedOutput(); !strings.Contains(string(said), "/nowhere/docker.sock cannot be reached") {
+		t.Errorf("%s", said)
 	}
 }
