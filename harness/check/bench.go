@@ -201,6 +201,9 @@ func (p *Proof) done() bool { return p.finding.State != report.Holds }
 // blame adds to a diagnosis where the option got its value: the definition that
 // won, and those that lost to it.
 func (p *Proof) blame(ctx context.Context, role nixos.Role, option string, d report.Diagnosis) report.Diagnosis {
+	if name, is := strings.CutPrefix(option, "nix.settings."); is && d.Expected != "" && p.configuration(role) != nil && p.configuration(role).NixConf[name] == d.Expected {
+		d.Remedy = fmt.Sprintf("switch the %s to its configuration (nixos-rebuild switch): that says %s already", role, d.Expected)
+	}
 	if p.Explain == nil {
 		return d
 	}

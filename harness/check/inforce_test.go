@@ -63,6 +63,18 @@ func TestInForce(t *testing.T) {
 	}
 }
 
+// What the configuration says already is not to be said once more, but switched to.
+func TestBlameOfWhatIsNotInForce(t *testing.T) {
+	w := newWorld(t)
+	w.laptopNix = with(w.laptopNix, "fallback", false)
+	for says, remedy := range map[string]string{"true": "nixos-rebuild switch", "false": Catalogue["nix.fallback-off"].Remedy} {
+		w.bench.Client.NixConf["fallback"] = says
+		if f := w.bench.Run(t.Context(), OfflineSettings()); f.State != report.Broken || !strings.Contains(f.Diagnosis.Remedy, remedy) {
+			t.Errorf("the configuration says %s: %+v", says, f.Diagnosis)
+		}
+	}
+}
+
 // On machines that are somebody's own a check does what is allowed, and nothing more.
 func TestAllowed(t *testing.T) {
 	for _, c := range []struct {
