@@ -9,16 +9,13 @@ import (
 // Change is what a check does to machines besides looking at them.
 type Change string
 
-// The changes that may be allowed on machines that are somebody's own, and the one
-// that may not.
+// The changes that may be allowed on machines that are somebody's own. What does more
+// (faults, moments that are over, measurements) is not made there.
 const (
 	// Builds makes small store paths on both machines, and copies them.
 	Builds Change = "build"
 	// Mounts mounts the shares, and makes and removes a file in the writable one.
 	Mounts Change = "mount"
-	// Breaks is what wants machines that are nobody's: faults, other moments than the
-	// end of the phases, measurements that need all of a machine.
-	Breaks Change = "break"
 )
 
 // Allowed are the changes that checks may make; the nil Allowed is all of them.

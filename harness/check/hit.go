@@ -65,7 +65,7 @@ func (p *Proof) hit(ctx context.Context, i Interference) {
 	if !ok {
 		return
 	}
-	log := p.serveJournal(ctx, since)
+	log := p.Quiet(ctx, nixos.Desktop, "journalctl", "--no-pager", "--output=cat", "--unit=nix-serve.service", "--since", since)
 	p.Evidence("log", nixos.Desktop, "journal of nix-serve.service", log)
 	asked := p.asked(log, path)
 	switch {
@@ -86,37 +86,45 @@ func (p *Proof) hit(ctx context.Context, i Interference) {
 	}
 }
 
-// serveJournal is what the desktop's nix-serve has said since a time.
-func (p *Proof) serveJournal(ctx context.Context, since string) string {
-	return p.Quiet(ctx, nixos.Desktop, "journalctl", "--no-pager", "--output=cat", "--unit=nix-serve.service", "--since", since)
-}
-
-// keepsNoLog reports whether the desktop's cache answers and logs no request, as
-// NixOS's own nix-serve does.
+// keepsNoLog reports whether the desktop's cache answers and has logged no request
+// since its boot, as NixOS's own nix-serve does. That this one is not in the journal yet
+// would say nothing.
 func (p *Proof) keepsNoLog(ctx context.Context) bool {
-	since := p.now(ctx)
 	if status, _, _ := p.get(ctx, "/nix-cache-info"); status != http.StatusOK {
 		return false
 	}
-	logged, _ := nixserve.ParseAccessLog(strings.NewReader(p.serveJournal(ctx, since)))
-	return len(logged) == 0
+	said, ok := p.Exec(ctx, nixos.Desktop, "journalctl", "--no-pager", "--output=cat", "--boot", "--lines=1000", "--unit=nix-serve.service")
+	logged, _ := nixserve.ParseAccessLog(strings.NewReader(string(said.Stdout)))
+	return ok && said.OK() && len(logged) == 0
 }
+
+// untrusted is the exit status of nix3-store-verify(1) where a path lacks signatures,
+// and nothing else is wrong with it.
+const untrusted = 2
 
 // signedOnTheWay proves where a path came from that no log tells of: on the laptop it
 // carries a signature of the cache's key, and on the desktop it has none. Nothing but
-// the cache signs it in between (nix3-store-verify(1)).
+// the cache signs it in between.
 func (p *Proof) signedOnTheWay(ctx context.Context, path string) {
+	if d := p.signature(ctx, path); d != nil {
+		p.Broken(*d)
+		return
+	}
 	key := p.Quiet(ctx, nixos.Desktop, "cat", CachePublicKeyPath)
 	verify := nixCommand("store", "verify", "--no-contents", "--sigs-needed", "1", "--option", "trusted-public-keys", key, path)
 	here, ok1 := p.ExecCommand(ctx, nixos.Laptop, verify)
 	there, ok2 := p.ExecCommand(ctx, nixos.Desktop, verify)
 	switch {
-	case !ok1 || !ok2 || here.OK() && !there.OK():
+	case !ok1 || !ok2:
 	case there.OK():
 		p.Skip("the desktop's cache logs no requests, and the desktop signs what it builds besides: where a path came from cannot be told")
-	default:
+	case there.ExitStatus != untrusted:
+		p.Error(there.Err())
+	case here.ExitStatus == untrusted:
 		p.Broken(report.Diagnosis{Code: "cache.not-used", Effective: "no signature", Expected: key,
 			Sentence: fmt.Sprintf("the path arrived on the laptop, and not from the desktop's cache: it has no signature of %s", key)})
+	case !here.OK():
+		p.Error(here.Err())
 	}
 }
 

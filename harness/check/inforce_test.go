@@ -115,6 +115,7 @@ func TestCacheWithoutLog(t *testing.T) {
 	silent := func(desktop, laptop int) *world {
 		w := newWorld(t)
 		w.desktop.on("journalctl --no-pager --output=cat --unit=nix-serve.service --since *", out("Starman: Accepting connections\n"))
+		w.desktop.on("journalctl --no-pager --output=cat --boot *", out("Starman: Accepting connections\n"))
 		w.desktop.on("nix * store verify *", said(desktop, ""))
 		w.laptop.on("nix * store verify *", said(laptop, ""))
 		return w
@@ -122,7 +123,7 @@ func TestCacheWithoutLog(t *testing.T) {
 	for _, c := range []struct {
 		desktop, laptop int
 		state           report.State
-	}{{2, 0, report.Holds}, {2, 2, report.Broken}, {0, 0, report.Skipped}} {
+	}{{2, 0, report.Holds}, {2, 2, report.Broken}, {0, 0, report.Skipped}, {1, 0, report.Errored}, {2, 1, report.Errored}} {
 		f := silent(c.desktop, c.laptop).bench.Run(t.Context(), CacheHit())
 		if f.State != c.state || f.State == report.Broken && f.Diagnosis.Code != "cache.not-used" {
 			t.Errorf("%d %d: %s %s %+v", c.desktop, c.laptop, f.State, f.Reason, f.Diagnosis)
