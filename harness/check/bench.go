@@ -37,6 +37,9 @@ type Bench struct {
 	Phase string
 	// NoMounts is why nothing can be mounted by NFS here; "" where all can.
 	NoMounts string
+	// NoSandbox is why the machines' Nix, as the harness set it, builds without a
+	// sandbox; "" where it is as configured.
+	NoSandbox string
 	// Allowed is what may be done to the machines; nil is everything.
 	Allowed Allowed
 	// Origin is the internet's cache, nil where it is not ours to fill.

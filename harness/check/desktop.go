@@ -78,6 +78,10 @@ func (p *Proof) distrusted(ctx context.Context, s NixSettings, user string) repo
 // DesktopSandbox proves that the desktop builds in a sandbox.
 func DesktopSandbox() Check {
 	return Check{"EV.sandbox", "the desktop builds in a sandbox", "desktop", func(ctx context.Context, p *Proof) {
+		if p.NoSandbox != "" {
+			p.Skip("%s", p.NoSandbox)
+			return
+		}
 		s, ok := p.NixConfig(ctx, nixos.Desktop)
 		if !ok {
 			return

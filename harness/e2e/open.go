@@ -93,7 +93,30 @@ func Open(ctx context.Context, o Options) (*Run, error) {
 		run.Engine, run.Grants = r.Lab.Granted()
 	})
 	r.describeOwn(ctx)
+	if err := r.unsandboxed(ctx); err != nil {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		return nil, errors.Join(err, r.Lab.Close(closing))
+	}
 	return r, nil
+}
+
+// unsandboxed sets both machines' Nix to build without a sandbox where it can make
+// none: nothing would be built there, whatever the configuration.
+func (r *Run) unsandboxed(ctx context.Context) error {
+	if r.Lab.NoSandbox == "" {
+		return nil
+	}
+	r.Recorder.EditRun(func(run *report.Run) { run.NoSandbox = r.Lab.NoSandbox })
+	return r.step("set Nix to build without a sandbox", func(say func(string, ...any)) error {
+		say("%s", r.Lab.NoSandbox)
+		for _, role := range roles {
+			if err := r.Reevaluate(ctx, role, `{ nix.settings.sandbox = lib.mkOverride 0 false; }`); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // bootable makes the guests of a lab, and finds out what runs them.
@@ -184,6 +207,7 @@ func accelerator(ctx context.Context, img *guest.Image, file string) (qemu.Accel
 
 // Close keeps what the machines have to tell, and takes the lab down.
 func (r *Run) Close(ctx context.Context, dir string) error {
+	r.endAhead()
 	return errors.Join(r.keepFiles(ctx, dir), r.Lab.Close(ctx))
 }
 

@@ -133,6 +133,9 @@ func (r *Run) beyond(s *scenario.Scenario) string {
 			}
 		}
 	}
+	if s.Then.Check.Name == "EV.sandbox" && r.Lab.NoSandbox != "" {
+		return r.Lab.NoSandbox
+	}
 	if r.Lab.NoKernelNFS == "" {
 		return ""
 	}

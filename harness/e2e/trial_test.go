@@ -19,10 +19,10 @@ func TestBeyond(t *testing.T) {
 		byID[s.ID] = s
 	}
 	virtual := &Run{provider: lab.QEMU, Lab: &lab.Lab{}}
-	containers := &Run{provider: lab.Docker, Lab: &lab.Lab{NoKernelNFS: "the kernel has no NFS"}}
+	containers := &Run{provider: lab.Docker, Lab: &lab.Lab{NoKernelNFS: "the kernel has no NFS", NoSandbox: "no sandbox"}}
 	for id, want := range map[string]string{
 		"Q1": "must not fill", "clock-laptop": "clock", "sleep-twice": "sleep", "reboot-desktop": "boot id",
-		"N1": "no NFS", "no-export": "", "N4": "", "N9": "", "O2": "no NFS", "O5": "no NFS", "C2": "", "X1": "", "W3-drop": "", "away-off": "",
+		"N1": "no NFS", "no-export": "", "N4": "", "N9": "", "O2": "no NFS", "O5": "no NFS", "C2": "", "X1": "", "X11": "no sandbox", "W3-drop": "", "away-off": "",
 	} {
 		s := byID[id]
 		if s == nil {

@@ -77,6 +77,8 @@ type Lab struct {
 	RestoreReason string
 	// NoKernelNFS says why nothing can be mounted by NFS; "" where all can.
 	NoKernelNFS string
+	// NoSandbox says why Nix cannot build in a sandbox; "" where it can.
+	NoSandbox string
 
 	options  Options
 	provider provider.Provider
@@ -170,6 +172,9 @@ func Up(ctx context.Context, o Options) (_ *Lab, err error) {
 		return nil, err
 	}
 	if err := l.prepare(ctx); err != nil {
+		return nil, err
+	}
+	if err := l.findSandbox(ctx); err != nil {
 		return nil, err
 	}
 	if keeper, ok := l.provider.(provider.StateKeeper); ok {

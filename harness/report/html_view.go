@@ -191,6 +191,8 @@ func facts(run Run) []fact {
 	add("keys", run.Keys)
 	add("harness", run.Harness)
 	add("provider", run.Provider)
+	add("engine", run.Engine)
+	add("without a sandbox", run.NoSandbox)
 	add("accelerator", run.Accelerator)
 	add("guest", run.Guest.Kind)
 	add("image", run.Guest.Image)

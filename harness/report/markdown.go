@@ -223,6 +223,7 @@ func runMarkdown(b *strings.Builder, r *Report) {
 	line("harness", r.Run.Harness)
 	line("keys", r.Run.Keys)
 	line("image", r.Run.Guest.Image)
+	line("without a sandbox", r.Run.NoSandbox)
 	for _, k := range sortedKeys(r.Run.Guest.Versions) {
 		line(k, r.Run.Guest.Versions[k])
 	}

@@ -50,6 +50,8 @@ type Run struct {
 	// Engine is what ran the machines, where that is a program with a version: "Docker
 	// Engine 20.10.24, Linux 6.1".
 	Engine string `json:"engine,omitempty"`
+	// NoSandbox is why the harness set the machines' Nix to build without a sandbox.
+	NoSandbox string `json:"no_sandbox,omitempty"`
 	// Shard is "2/8" for a part of a run.
 	Shard string `json:"shard,omitempty"`
 }
