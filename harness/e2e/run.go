@@ -53,6 +53,9 @@ type Run struct {
 	// temporary is the folder of a broken configuration's copy.
 	temporary string
 
+	// ahead was begun before its turn.
+	ahead *ahead
+
 	mu    sync.Mutex
 	phase string
 	said  []check.Said
@@ -101,7 +104,7 @@ func (r *Run) Bench() *check.Bench {
 	b := &check.Bench{
 		Desktop: r.Lab.Desktop.Machine, Laptop: r.Lab.Laptop.Machine, DesktopAddr: lab.DesktopAddr, LaptopAddr: lab.LaptopAddr,
 		Server: r.Configurations[nixos.Desktop], Client: r.Configurations[nixos.Laptop],
-		Explain: r.explain, KeysWritten: !r.Exchange, Phase: r.currentPhase(), Slow: r.Slow, NoMounts: r.Lab.NoKernelNFS, Allowed: r.allowed,
+		Explain: r.explain, KeysWritten: !r.Exchange, Phase: r.currentPhase(), Slow: r.Slow, NoMounts: r.Lab.NoKernelNFS, NoSandbox: r.Lab.NoSandbox, Allowed: r.allowed,
 	}
 	if r.Lab.Internet != nil {
 		b.Origin = r.Lab.Internet
@@ -171,12 +174,13 @@ func (r *Run) Switch(ctx context.Context, role nixos.Role) report.Finding {
 	if r.Lab.Theirs() {
 		return r.Check(ctx, check.InForce(role))
 	}
-	defer r.changed()
-	m := r.Machine(role)
 	return r.Check(ctx, check.Check{Name: "EV.switch", Title: "the " + string(role) + " switches to its configuration", Machine: string(role), Run: func(ctx context.Context, p *check.Proof) {
-		var log strings.Builder
-		result, err := m.SwitchLogged(ctx, r.Configurations[role], &log)
-		p.Evidence("command", role, "switch-to-configuration switch", log.String()+strings.Join(result.Warnings, "\n"))
+		s, was := r.switchedAhead(ctx, role)
+		if !was {
+			s = r.switchNow(ctx, role)
+		}
+		result, err := s.result, s.err
+		p.Evidence("command", role, "switch-to-configuration switch", s.log+strings.Join(result.Warnings, "\n"))
 		var failed *machine.CommandError
 		switch {
 		case errors.As(err, &failed):
@@ -254,7 +258,10 @@ func (r *Run) Walk(ctx context.Context, title string, f func(context.Context) er
 	if r.Lab.Theirs() {
 		f = untouched
 	}
-	err := f(ctx)
+	err, was := r.steppedAhead(title)
+	if !was {
+		err = f(ctx)
+	}
 	r.changed()
 	end()
 	var missing *provider.MissingError
@@ -291,9 +298,14 @@ func (r *Run) Succeed(ctx context.Context, role nixos.Role, stdin string, argv .
 func (r *Run) WaitPort(ctx context.Context, port int, want ...check.PortState) error {
 	deadline, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
+	patience := check.PortPatience
+	if slices.Contains(want, check.Filtered) {
+		// No answer is what is waited for.
+		patience = 2 * time.Second
+	}
 	reason := fmt.Sprintf("the desktop's port %d is %v from the laptop", port, want)
 	return r.Lab.Laptop.WaitUntil(deadline, reason, func(ctx context.Context) error {
-		state, err := check.Probe(ctx, r.Lab.Laptop.Machine, lab.DesktopAddr, port)
+		state, err := check.Probe(ctx, r.Lab.Laptop.Machine, lab.DesktopAddr, port, patience)
 		if err != nil {
 			return err
 		}

@@ -46,21 +46,28 @@ func desktop(s proofs.Suite) {
 		s.Proves(check.CacheInfo())
 		s.Proves(check.CacheSignature())
 		s.Proves(check.BuilderHomeModes())
+		s.Ahead(nixos.Laptop, beforeLaptop(s)...)
 		s.Types(check.UserCommand{Name: "offload-server-status", Role: nixos.Desktop, Deadline: 30 * time.Second})
 		s.Types(check.UserCommand{Name: "offload-server-test", Role: nixos.Desktop, Deadline: 60 * time.Second})
 		cacheStatus(s, nixos.Desktop)
 	})
 }
 
+// beforeLaptop is what a user does before the laptop is switched.
+func beforeLaptop(s proofs.Suite) []e2e.Step {
+	return []e2e.Step{{Title: "makes the builder key", Do: s.MakeBuilderKey}, {Title: "trusts the desktop's cache key", Do: s.TrustCacheKey}}
+}
+
 func laptop(s proofs.Suite) {
 	s.Phase("phase2", "Phase 2: the laptop", 20, func() {
 		s.Proves(check.Evaluated(nixos.Laptop))
-		s.Step("makes the builder key", s.MakeBuilderKey)
+		for _, step := range beforeLaptop(s) {
+			s.Step(step.Title, step.Do)
+		}
 		s.Proves(check.BuilderKey())
-		s.Step("trusts the desktop's cache key", s.TrustCacheKey)
+		s.Switches(nixos.Laptop)
 		s.Proves(check.Ping())
 		s.Proves(check.PathMTU())
-		s.Switches(nixos.Laptop)
 		s.Proves(check.BuildersConfigured())
 		s.Proves(check.BuilderUserExists())
 		s.Proves(check.BuilderKeyExists())

@@ -1,6 +1,7 @@
 package activate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -22,6 +23,8 @@ type machine struct {
 	root string
 	// units that systemd has, with their state; "" is inactive.
 	units map[string]string
+	// types of services that are not simple.
+	types map[string]string
 	// broken units fail when they are started.
 	broken map[string]bool
 	// idle units have a condition that is not met: a start leaves them as they are.
@@ -190,6 +193,12 @@ func (m *machine) systemctl(verb string, rest []string) (string, error) {
 			}
 		}
 	case "daemon-reload":
+	case "show":
+		var types []string
+		for _, u := range units {
+			types = append(types, cmp.Or(m.types[u], "simple"))
+		}
+		return strings.Join(types, "\n\n") + "\n", nil
 	default:
 		m.t.Errorf("systemctl %s is not played", verb)
 	}

@@ -363,3 +363,23 @@ func TestSettle(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Services that say when they are ready are not waited for.
+func TestSettledAtOnce(t *testing.T) {
+	for _, test := range []struct {
+		kind string
+		want bool
+	}{{"notify", false}, {"oneshot", false}, {"simple", true}, {"exec", true}, {"idle", true}} {
+		m := newMachine(t)
+		m.units["greet.service"], m.types = "active", map[string]string{"greet.service": test.kind}
+		st := &state{Switcher: m.switcher()}
+		started := &plan{start: []string{"greet.service"}}
+		running := unitStates{active: map[string]bool{"greet.service": true, "sockets.target": true}}
+		if got := st.unsettled(t.Context(), started, unitStates{}, running); got != test.want {
+			t.Errorf("one of type %s is waited for: %v", test.kind, got)
+		}
+		if st.unsettled(t.Context(), &plan{}, running, running) {
+			t.Errorf("one of type %s that ran before is waited for", test.kind)
+		}
+	}
+}

@@ -57,6 +57,14 @@ func (s Suite) Switches(role nixos.Role) {
 	It("switches the "+string(role), func(ctx SpecContext) { judge(s.Switch(ctx, role)) }, NodeTimeout(specLimit))
 }
 
+// Ahead is a spec that begins the next phase of a machine while this one's is walked on.
+// Machines that are somebody's own are where they are.
+func (s Suite) Ahead(role nixos.Role, steps ...e2e.Step) {
+	if !s.Lab.Theirs() {
+		It("begins to switch the "+string(role)+" meanwhile", func(ctx SpecContext) { s.Run.Ahead(ctx, role, steps...) }, NodeTimeout(specLimit))
+	}
+}
+
 // Step is a spec for what a user does between the checks.
 func (s Suite) Step(title string, f func(context.Context) error) {
 	It(title, func(ctx SpecContext) {

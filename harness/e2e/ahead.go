@@ -1,0 +1,103 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"offload-e2e/harness/nixos"
+	"offload-e2e/harness/nixos/activate"
+	"offload-e2e/harness/report"
+)
+
+// Step is what a user does between the checks.
+type Step struct {
+	Title string
+	Do    func(context.Context) error
+}
+
+// switched is how a switch went.
+type switched struct {
+	result activate.Result
+	log    string
+	err    error
+}
+
+// ahead is the beginning of a phase that was not waited for its turn.
+type ahead struct {
+	steps map[string]error // by title
+	// outcome gets how the switch of role went, then done is closed.
+	role    nixos.Role
+	outcome switched
+	done    chan struct{}
+	stop    context.CancelFunc
+}
+
+// Ahead takes the steps before a machine's switch, and begins the switch, before the
+// turn of their phase: the machine has nothing else to do, while commands are typed on
+// the other. When their turn comes, Walk and Switch wait for them, and tell how it went.
+// At the end of a run what nobody waited for is ended.
+func (r *Run) Ahead(ctx context.Context, role nixos.Role, steps ...Step) {
+	a := &ahead{role: role, steps: map[string]error{}, done: make(chan struct{})}
+	for _, s := range steps {
+		a.steps[s.Title] = s.Do(ctx)
+	}
+	r.changed()
+	// It outlives the spec that begins it, but not the run.
+	ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
+	end := r.Recorder.StartSpan(report.Span{Name: fmt.Sprintf("the %s switches, ahead of its phase", role), Kind: "step", Parent: r.currentPhase(), Machine: string(role)})
+	began := time.Now()
+	r.ahead = a
+	go func() {
+		defer close(a.done)
+		a.outcome = r.switchNow(ctx, role)
+		a.outcome.log += fmt.Sprintf("(begun ahead of its phase; it took %.1f s)\n", time.Since(began).Seconds())
+		end()
+	}()
+}
+
+// switchNow switches a machine to its configuration.
+func (r *Run) switchNow(ctx context.Context, role nixos.Role) (s switched) {
+	defer r.changed()
+	var log strings.Builder
+	s.result, s.err = r.Machine(role).SwitchLogged(ctx, r.Configurations[role], &log)
+	s.log = log.String()
+	return s
+}
+
+// switchedAhead is how the switch went that was begun ahead, if one was, and it was not
+// told before.
+func (r *Run) switchedAhead(ctx context.Context, role nixos.Role) (s switched, was bool) {
+	a := r.ahead
+	if a == nil || a.role != role {
+		return s, false
+	}
+	r.ahead = nil
+	select {
+	case <-a.done:
+		return a.outcome, true
+	case <-ctx.Done():
+		a.stop()
+		<-a.done
+		return switched{err: context.Cause(ctx)}, true
+	}
+}
+
+// steppedAhead is how a step went that was taken ahead.
+func (r *Run) steppedAhead(title string) (err error, was bool) { //nolint:revive // an outcome, not a failure
+	if r.ahead == nil {
+		return nil, false
+	}
+	err, was = r.ahead.steps[title]
+	return err, was
+}
+
+// endAhead ends what was begun ahead, and nobody waited for.
+func (r *Run) endAhead() {
+	if r.ahead != nil {
+		r.ahead.stop()
+		<-r.ahead.done
+		r.ahead = nil
+	}
+}
