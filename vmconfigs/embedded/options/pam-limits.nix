@@ -55,6 +55,33 @@ let
     };
   };
 
+  # The table of what a service may be told, and its rules, which are whoever's.
+  service = types.submodule (
+    { name, ... }:
+    {
+      options =
+        lib.recursiveUpdate (import ./accepted/table.nix { inherit lib; } ./accepted/pam-service.txt)
+          {
+            name = mkOption {
+              type = types.str;
+              default = name;
+              description = "Name of the service.";
+            };
+            limits = mkOption {
+              type = types.listOf limit;
+              default = [ ];
+              description = "Limits of its sessions.";
+            };
+            rules = mkOption {
+              type = types.attrsOf types.anything;
+              default = { };
+              visible = false;
+              description = "Rules, by type and name.";
+            };
+          };
+    }
+  );
+
   lineOf = l: "${l.domain} ${l.type} ${l.item} ${toString l.value}";
 in
 {
@@ -65,9 +92,9 @@ in
       description = "Limits of sessions, limits.conf(5).";
     };
     services = mkOption {
-      type = types.attrsOf (types.attrsOf types.anything);
+      type = types.attrsOf service;
       default = { };
-      description = "Services of PAM; the guest has Debian's.";
+      description = "Accepted; a guest has Debian's services of PAM.";
     };
     sshAgentAuth.enable = lib.mkEnableOption "logins with keys of ssh-agent";
   };

@@ -28,11 +28,13 @@ let
 
   isShown = option: (option.visible or true) != false && isDeclaredByUser option;
 
-  # Options that say of themselves that a guest has no use for them.
+  # Options that say of themselves that a guest has no use for them. What they are
+  # set to is looked at all the same: NixOS would, and find what is wrong with it.
   isIdle =
     option:
     lib.hasPrefix "Accepted; " (toString (option.description or ""))
-    && definitionsOfUser option != [ ];
+    && definitionsOfUser option != [ ]
+    && builtins.deepSeq (plain option.value) true;
 
   walk =
     visit: path: tree:
