@@ -92,6 +92,10 @@ func linkState(kind linkKind, client string, all []findingView) linkView {
 		if !concerns || !slices.Contains(kind.families, f.Family) && !slices.Contains(kind.checks, f.Check) {
 			continue
 		}
+		if f.State == Skipped && worst < 0 && strings.HasPrefix(f.Check, kind.proof) {
+			l.Words, l.Anchor = f.Words, f.Anchor
+			continue
+		}
 		rank := slices.Index([]State{Holds, Warns, State(Known), Errored, Broken}, State(f.Word))
 		if rank <= 0 && !strings.HasPrefix(f.Check, kind.proof) || rank <= worst {
 			continue // an open port is not yet a link in use

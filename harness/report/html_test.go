@@ -109,4 +109,9 @@ func TestPictureShowsWhatWasProved(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", name, got, c.want)
 		}
 	}
+	skipped := holds("NF.mount-store", "laptop")
+	skipped.State, skipped.Reason = Skipped, "the kernel has no NFS"
+	if l := draw(&Report{Findings: []Finding{skipped}}).Links[2]; l.Word != "not proved" || l.Words != skipped.Reason || l.Anchor == "" {
+		t.Errorf("a link that was not looked at does not say why: %+v", l)
+	}
 }

@@ -78,7 +78,11 @@ func fallbackPromise(builds []Finding) Promise {
 			p.State, p.Check = Broken, f.Check
 		}
 	}
-	p.Measured = fmt.Sprintf("%d ways of being away, %.0f s at most", len(builds), p.Value)
+	ways := "one way"
+	if len(builds) > 1 {
+		ways = fmt.Sprintf("%d ways", len(builds))
+	}
+	p.Measured = fmt.Sprintf("%s of being away, %.0f s at most", ways, p.Value)
 	if failed > 0 {
 		p.Measured = fmt.Sprintf("in %d of %d ways of being away they do not, as they should", failed, len(builds))
 	}
