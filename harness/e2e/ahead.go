@@ -37,7 +37,8 @@ type ahead struct {
 // Ahead takes the steps before a machine's switch, and begins the switch, before the
 // turn of their phase: the machine has nothing else to do, while commands are typed on
 // the other. When their turn comes, Walk and Switch wait for them, and tell how it went.
-// At the end of a run what nobody waited for is ended.
+// At the end of a run what nobody waited for is cut short, or, where the machines stay
+// up, ended.
 func (r *Run) Ahead(ctx context.Context, role nixos.Role, steps ...Step) {
 	a := &ahead{role: role, steps: map[string]error{}, done: make(chan struct{})}
 	for _, s := range steps {
@@ -51,6 +52,7 @@ func (r *Run) Ahead(ctx context.Context, role nixos.Role, steps ...Step) {
 	r.ahead = a
 	go func() {
 		defer close(a.done)
+		defer a.stop()
 		a.outcome = r.switchNow(ctx, role)
 		a.outcome.log += fmt.Sprintf("(begun ahead of its phase; it took %.1f s)\n", time.Since(began).Seconds())
 		end()
@@ -93,11 +95,18 @@ func (r *Run) steppedAhead(title string) (err error, was bool) { //nolint:revive
 	return err, was
 }
 
-// endAhead ends what was begun ahead, and nobody waited for.
+// endAhead waits for the end of what was begun ahead, and nobody waited for.
 func (r *Run) endAhead() {
 	if r.ahead != nil {
-		r.ahead.stop()
 		<-r.ahead.done
 		r.ahead = nil
 	}
+}
+
+// cutAhead is endAhead without patience.
+func (r *Run) cutAhead() {
+	if r.ahead != nil {
+		r.ahead.stop()
+	}
+	r.endAhead()
 }

@@ -56,7 +56,7 @@ func TestAhead(t *testing.T) {
 // Nobody has to wait for what was begun.
 func TestAheadIsEnded(t *testing.T) {
 	for name, end := range map[string]func(*Run) report.Finding{
-		"the run ends": func(r *Run) report.Finding { r.endAhead(); return report.Finding{State: report.Errored} },
+		"the run ends": func(r *Run) report.Finding { r.cutAhead(); return report.Finding{State: report.Errored} },
 		"who waits is interrupted": func(r *Run) report.Finding {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()

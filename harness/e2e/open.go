@@ -207,7 +207,7 @@ func accelerator(ctx context.Context, img *guest.Image, file string) (qemu.Accel
 
 // Close keeps what the machines have to tell, and takes the lab down.
 func (r *Run) Close(ctx context.Context, dir string) error {
-	r.endAhead()
+	r.cutAhead()
 	return errors.Join(r.keepFiles(ctx, dir), r.Lab.Close(ctx))
 }
 
