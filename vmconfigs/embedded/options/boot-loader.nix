@@ -1,7 +1,7 @@
-# boot.loader.*, boot.initrd.*, boot.tmp.*: nixos/modules/system/boot/loader,
-# stage-1.nix, stage-2.nix, tmp.nix. The guest boots by itself: the options are
+# boot.loader.*, boot.initrd.*: nixos/modules/system/boot/loader, stage-1.nix,
+# stage-2.nix. The guest boots by itself: the options are
 # there with NixOS's types, so that a host's configuration can be read.
-{ config, lib, ... }:
+{ lib, ... }:
 let
   inherit (lib) mkOption types;
 
@@ -114,22 +114,7 @@ in
       services.lvm.enable = bool false;
     };
 
-    tmp = {
-      cleanOnBoot = bool false;
-      useTmpfs = bool false;
-      useZram = bool false;
-      tmpfsSize = option (types.oneOf [
-        types.str
-        types.ints.positive
-      ]) "50%";
-      tmpfsHugeMemoryPages = option (types.enum [
-        "never"
-        "always"
-        "within_size"
-        "advise"
-      ]) "never";
-    };
-
+    tmp.useZram = bool false;
     plymouth.enable = bool false;
     growPartition = bool false;
     resumeDevice = option types.str "";
@@ -148,13 +133,4 @@ in
     swraid.enable = bool false;
     extraSystemdUnitPaths = option (types.listOf types.str) [ ];
   };
-
-  imports = [
-    (lib.mkRenamedOptionModule [ "boot" "cleanTmpDir" ] [ "boot" "tmp" "cleanOnBoot" ])
-    (lib.mkRenamedOptionModule [ "boot" "tmpOnTmpfs" ] [ "boot" "tmp" "useTmpfs" ])
-    (lib.mkRenamedOptionModule [ "boot" "tmpOnTmpfsSize" ] [ "boot" "tmp" "tmpfsSize" ])
-  ];
-
-  # systemd-tmpfiles(8) empties it where the options say so.
-  config.systemd.tmpfiles.rules = lib.optional config.boot.tmp.cleanOnBoot "D! /tmp 1777 root root";
 }

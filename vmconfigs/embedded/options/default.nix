@@ -73,6 +73,7 @@
   "logind.nix"
   "tmpfiles.nix"
   "timesyncd.nix"
+  "tmp.nix"
   "etc.nix"
   "cpu-freq.nix"
   "encrypted-devices.nix"

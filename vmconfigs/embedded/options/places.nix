@@ -61,6 +61,7 @@
   "systemd.nix" = "system/boot/systemd.nix";
   "journald.nix" = "system/boot/systemd/journald.nix";
   "logind.nix" = "system/boot/systemd/logind.nix";
+  "tmp.nix" = "system/boot/tmp.nix";
   "tmpfiles.nix" = "system/boot/systemd/tmpfiles.nix";
   "timesyncd.nix" = "system/boot/timesyncd.nix";
   "etc.nix" = "system/etc/etc.nix";
