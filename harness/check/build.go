@@ -216,9 +216,9 @@ func (p *Proof) whyNotOffline(ctx context.Context, how string, limit time.Durati
 
 // Resumed proves that offload works again by itself after the desktop came back.
 func Resumed(after string) Check {
-	return Check{"RC.build-after-" + slug(after), "after the desktop was " + after + " and returned, builds run on it again, with no hand", "laptop", func(ctx context.Context, p *Proof) {
-		p.buildRemotely(ctx, daemonBuild(nonceExpression(newNonce()), "--max-jobs", "0"))
-	}}
+	c := RemoteBuild()
+	c.Name, c.Title = "RC.build-after-"+slug(after), "after the desktop was "+after+" and returned, builds run on it again, with no hand"
+	return c
 }
 
 func slug(text string) string {

@@ -166,13 +166,13 @@ func TestProbe(t *testing.T) {
 	for _, want := range []PortState{Open, Refused, Filtered, Unreachable} {
 		w := newWorld(t)
 		w.port(5000, want)
-		if got, err := Probe(t.Context(), w.bench.Laptop, w.bench.DesktopAddr, 5000, PortPatience); got != want || err != nil {
+		if got, err := Probe(t.Context(), w.bench.Laptop, w.bench.DesktopAddr, 5000); got != want || err != nil {
 			t.Errorf("%s: %s, %v", want, got, err)
 		}
 	}
 	w := newWorld(t)
 	w.laptop.Gone = errors.New("gone")
-	if got, err := Probe(t.Context(), w.bench.Laptop, w.bench.DesktopAddr, 22, PortPatience); got != "" || err == nil {
+	if got, err := Probe(t.Context(), w.bench.Laptop, w.bench.DesktopAddr, 22); got != "" || err == nil {
 		t.Errorf("a laptop that is gone sees %q, %v", got, err)
 	}
 }

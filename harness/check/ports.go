@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"offload-e2e/harness/machine"
 	"offload-e2e/harness/nixos"
@@ -24,12 +23,9 @@ const (
 	Unreachable PortState = "unreachable" // no such host on the network
 )
 
-// PortPatience is for how long an answer is waited for before a port is filtered.
-const PortPatience = 5 * time.Second
-
 // probe opens a TCP connection with bash's /dev/tcp (bash(1), REDIRECTION).
-func probe(addr netip.Addr, port int, patience time.Duration) []string {
-	return []string{"timeout", fmt.Sprint(patience.Seconds()), "bash", "-c", `exec 3<>"/dev/tcp/$1/$2"`, "probe", addr.String(), fmt.Sprint(port)}
+func probe(addr netip.Addr, port int) []string {
+	return []string{"timeout", "5", "bash", "-c", `exec 3<>"/dev/tcp/$1/$2"`, "probe", addr.String(), fmt.Sprint(port)}
 }
 
 // portState reads what a probe met.
@@ -45,9 +41,9 @@ func portState(res provider.Result) PortState {
 	return Filtered
 }
 
-// Probe tries a TCP port from a machine, for so long.
-func Probe(ctx context.Context, from *machine.Machine, addr netip.Addr, port int, patience time.Duration) (PortState, error) {
-	res, err := from.Exec(ctx, provider.Cmd(probe(addr, port, patience)...))
+// Probe tries a TCP port from a machine.
+func Probe(ctx context.Context, from *machine.Machine, addr netip.Addr, port int) (PortState, error) {
+	res, err := from.Exec(ctx, provider.Cmd(probe(addr, port)...))
 	if err != nil {
 		return "", err
 	}
@@ -57,7 +53,7 @@ func Probe(ctx context.Context, from *machine.Machine, addr netip.Addr, port int
 // Port probes a TCP port of the desktop from the laptop, and keeps the evidence. ""
 // is for not known.
 func (p *Proof) Port(ctx context.Context, port int) PortState {
-	res, ok := p.Exec(ctx, nixos.Laptop, probe(p.DesktopAddr, port, PortPatience)...)
+	res, ok := p.Exec(ctx, nixos.Laptop, probe(p.DesktopAddr, port)...)
 	if !ok {
 		return ""
 	}

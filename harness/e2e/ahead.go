@@ -87,12 +87,11 @@ func (r *Run) switchedAhead(ctx context.Context, role nixos.Role) (s switched, w
 }
 
 // steppedAhead is how a step went that was taken ahead.
-func (r *Run) steppedAhead(title string) (err error, was bool) { //nolint:revive // an outcome, not a failure
-	if r.ahead == nil {
-		return nil, false
+func (r *Run) steppedAhead(title string) (was bool, err error) {
+	if r.ahead != nil {
+		err, was = r.ahead.steps[title]
 	}
-	err, was = r.ahead.steps[title]
-	return err, was
+	return was, err
 }
 
 // endAhead waits for the end of what was begun ahead, and nobody waited for.

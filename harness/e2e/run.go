@@ -258,7 +258,7 @@ func (r *Run) Walk(ctx context.Context, title string, f func(context.Context) er
 	if r.Lab.Theirs() {
 		f = untouched
 	}
-	err, was := r.steppedAhead(title)
+	was, err := r.steppedAhead(title)
 	if !was {
 		err = f(ctx)
 	}
@@ -298,14 +298,9 @@ func (r *Run) Succeed(ctx context.Context, role nixos.Role, stdin string, argv .
 func (r *Run) WaitPort(ctx context.Context, port int, want ...check.PortState) error {
 	deadline, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
-	patience := check.PortPatience
-	if slices.Contains(want, check.Filtered) {
-		// No answer is what is waited for.
-		patience = 2 * time.Second
-	}
 	reason := fmt.Sprintf("the desktop's port %d is %v from the laptop", port, want)
 	return r.Lab.Laptop.WaitUntil(deadline, reason, func(ctx context.Context) error {
-		state, err := check.Probe(ctx, r.Lab.Laptop.Machine, lab.DesktopAddr, port, patience)
+		state, err := check.Probe(ctx, r.Lab.Laptop.Machine, lab.DesktopAddr, port)
 		if err != nil {
 			return err
 		}

@@ -9,8 +9,8 @@ import (
 	"offload-e2e/harness/provider"
 )
 
-// probeSandbox builds a path of its own, $1 in the store's eyes, with sandbox = $2, and
-// without falling back to none (nix.conf(5), sandbox-fallback).
+// probeSandbox builds a path that nobody has, named $1, with sandbox = $2, and without
+// falling back to none (nix.conf(5), sandbox-fallback).
 const probeSandbox = `exec nix-build --no-out-link --quiet --quiet --option substitute false --option builders '' \
 --option sandbox-fallback false --option sandbox "$2" --argstr name "$1" -E '{ name }: derivation {
   inherit name; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo > $out" ];

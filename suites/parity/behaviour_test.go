@@ -140,7 +140,7 @@ func TestBehaviour(t *testing.T) {
 	}
 	t.Run("firewall", func(t *testing.T) {
 		for port, want := range ports {
-			got, err := check.Probe(ctx, s.lab.Laptop.Machine, s.lab.Desktop.Addr, port, check.PortPatience)
+			got, err := check.Probe(ctx, s.lab.Laptop.Machine, s.lab.Desktop.Addr, port)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -32,8 +32,9 @@ func unitFile(name string, u nixos.Unit) string {
 
 // unitStates is what systemd says of all units.
 type unitStates struct {
-	active map[string]bool
-	bad    map[string]string // unit -> "failed" or "auto-restart"
+	active   map[string]bool
+	starting map[string]bool   // of those, which are not there yet
+	bad      map[string]string // unit -> "failed" or "auto-restart"
 }
 
 func (s *Switcher) failing(ctx context.Context) (unitStates, error) {
@@ -41,16 +42,17 @@ func (s *Switcher) failing(ctx context.Context) (unitStates, error) {
 	if err != nil {
 		return unitStates{}, err
 	}
-	st := unitStates{active: map[string]bool{}, bad: map[string]string{}}
+	st := unitStates{active: map[string]bool{}, starting: map[string]bool{}, bad: map[string]string{}}
 	for line := range strings.Lines(out) {
 		f := strings.Fields(line)
 		if len(f) < 4 {
 			continue
 		}
+		restarting := strings.HasPrefix(f[3], "auto-restart")
 		if f[2] == "active" || f[2] == "activating" || f[2] == "reloading" {
-			st.active[f[0]] = true
+			st.active[f[0]], st.starting[f[0]] = true, f[2] == "activating" && !restarting
 		}
-		if f[2] == "failed" || strings.HasPrefix(f[3], "auto-restart") {
+		if f[2] == "failed" || restarting {
 			st.bad[f[0]] = f[3]
 		}
 	}
@@ -120,11 +122,17 @@ func (s *state) startUnits(ctx context.Context, p *plan) {
 	}
 }
 
-// unsettled reports whether a service runs, since this switch, that may yet turn out
-// to fail: where that cannot be found out, one does.
+// unsettled reports whether a unit is on its way, or a service runs since this switch,
+// that may yet turn out to fail: where that cannot be found out, one does.
 func (s *state) unsettled(ctx context.Context, p *plan, before, after unitStates) bool {
+	if len(p.start)+len(p.restart) == 0 {
+		return false
+	}
 	var fresh []string
 	for _, u := range slices.Sorted(maps.Keys(after.active)) {
+		if after.starting[u] {
+			return true
+		}
 		if strings.HasSuffix(u, ".service") && (!before.active[u] || p.touches(u) || slices.Contains(p.stop, u)) {
 			fresh = append(fresh, u)
 		}

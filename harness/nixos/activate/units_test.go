@@ -378,8 +378,12 @@ func TestSettledAtOnce(t *testing.T) {
 		if got := st.unsettled(t.Context(), started, unitStates{}, running); got != test.want {
 			t.Errorf("one of type %s is waited for: %v", test.kind, got)
 		}
-		if st.unsettled(t.Context(), &plan{}, running, running) {
+		if st.unsettled(t.Context(), &plan{start: []string{"b.service"}}, running, running) || st.unsettled(t.Context(), &plan{}, unitStates{}, running) {
 			t.Errorf("one of type %s that ran before is waited for", test.kind)
+		}
+		onItsWay := unitStates{active: running.active, starting: map[string]bool{"greet.service": true}}
+		if !st.unsettled(t.Context(), &plan{start: []string{"b.service"}}, running, onItsWay) {
+			t.Errorf("one of type %s that is on its way is not waited for", test.kind)
 		}
 	}
 }

@@ -1,6 +1,6 @@
 # boot.loader.*, boot.initrd.*: nixos/modules/system/boot/loader, stage-1.nix,
-# stage-2.nix. The guest boots by itself: the options are
-# there with NixOS's types, so that a host's configuration can be read.
+# stage-2.nix. The guest boots by itself: the options are there with NixOS's types,
+# so that a host's configuration can be read.
 { lib, ... }:
 let
   inherit (lib) mkOption types;

@@ -28,51 +28,43 @@ let
     zsh = "zsh";
   };
   cfg = config.programs;
+
+  accepted =
+    type: default: why:
+    mkOption {
+      inherit type default;
+      description = "Accepted; ${why}.";
+    };
 in
 {
   options.programs =
-    lib.mapAttrs (name: package: {
-      enable = lib.mkEnableOption name;
-      package = mkOption {
-        type = types.package;
-        default = pkgs.${package};
-        description = "The package.";
-      };
-    }) known
-    // {
-      command-not-found.enable = mkOption {
-        type = types.bool;
-        default = false;
-        description = "Accepted; a guest has no index of packages.";
-      };
-      nix-ld.enable = lib.mkEnableOption "foreign programs; Debian runs them anyway";
-      nix-index.enable = lib.mkEnableOption "an index of packages; a guest has none";
-      dconf.enable = lib.mkEnableOption "settings of desktops; a guest has none";
-      zsh = {
-        enable = lib.mkEnableOption "zsh";
-        enableCompletion = mkOption {
-          type = types.bool;
-          default = true;
-          description = "Whether zsh completes words.";
+    lib.recursiveUpdate
+      (lib.mapAttrs (name: package: {
+        enable = accepted types.bool false "a guest gets the package, without NixOS's settings and wrappers of ${name}";
+        package = mkOption {
+          type = types.package;
+          default = pkgs.${package};
+          description = "The package.";
         };
-        interactiveShellInit = mkOption {
-          type = types.lines;
-          default = "";
-          description = "Commands of an interactive zsh.";
+      }) known)
+      {
+        command-not-found.enable = accepted types.bool false "a guest has no index of packages";
+        nix-ld.enable = accepted types.bool false "Debian runs foreign programs anyway";
+        nix-index.enable = accepted types.bool false "a guest has no index of packages";
+        dconf.enable = accepted types.bool false "a guest has no settings of desktops";
+        zsh = {
+          enableCompletion = accepted types.bool true "a guest's zsh has Debian's settings";
+          interactiveShellInit = accepted types.lines "" "a guest's zsh has Debian's settings";
+          shellAliases =
+            accepted (types.attrsOf (types.nullOr (types.either types.str types.path))) { }
+              "a guest's zsh has Debian's settings";
+          autosuggestions.enable = accepted types.bool false "a guest's zsh has Debian's settings";
+          syntaxHighlighting.enable = accepted types.bool false "a guest's zsh has Debian's settings";
+          ohMyZsh.enable = accepted types.bool false "a guest's zsh has Debian's settings";
         };
-        shellAliases = mkOption {
-          type = types.attrsOf (types.nullOr (types.either types.str types.path));
-          default = { };
-          description = "Aliases of zsh.";
-        };
-        autosuggestions.enable = lib.mkEnableOption "suggestions";
-        syntaxHighlighting.enable = lib.mkEnableOption "colours";
-        ohMyZsh.enable = lib.mkEnableOption "oh-my-zsh";
+        gnupg.agent.enable = accepted types.bool false "a guest starts no gpg-agent";
+        gnupg.agent.enableSSHSupport = accepted types.bool false "a guest starts no gpg-agent";
       };
-      gnupg.agent.enable = lib.mkEnableOption "gpg-agent";
-      gnupg.agent.enableSSHSupport = lib.mkEnableOption "gpg-agent as ssh-agent";
-      gnupg.package = lib.mkPackageOption pkgs "gnupg" { };
-    };
 
   config = lib.mkMerge (
     lib.mapAttrsToList (
