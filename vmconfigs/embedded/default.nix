@@ -17,6 +17,7 @@
 }:
 let
   places = import ./options/places.nix;
+  placeOf = name: places.${name} or (if lib.hasPrefix "programs/" name then name else null);
 
   # A module under the key that nixpkgs' has, by which it can be disabled.
   optionModule =
@@ -28,11 +29,11 @@ let
         m:
         m
         // {
-          key = "${toString ./modules}/${places.${name}}#${name}";
+          key = "${toString ./modules}/${placeOf name}#${name}";
           _file = toString file;
         };
     in
-    if !places ? ${name} then
+    if placeOf name == null then
       file
     else if lib.isFunction module then
       lib.setFunctionArgs (args: placed (module args)) (lib.functionArgs module)

@@ -1,4 +1,4 @@
-# networking.networkmanager and networking.wireless: what a laptop's configuration says of them is taken and its
+# networking.networkmanager: what a laptop's configuration says of it is taken and its
 # groups are made, but in the guest there is one cable, and systemd-networkd has it.
 {
   config,
@@ -107,13 +107,6 @@ in
       ensureProfiles.environmentFiles = opt (types.listOf types.path) [ ] "Files of their secrets.";
     };
     modemmanager.enable = opt types.bool false "Whether to enable ModemManager.";
-
-    wireless = {
-      enable = opt types.bool false "Whether to enable wpa_supplicant.";
-      interfaces = names "Interfaces it serves; all radios, if empty.";
-      networks = opt (types.attrsOf types.anything) { } "Networks it joins, by name.";
-      iwd.enable = opt types.bool false "Whether to enable iwd.";
-    };
   };
 
   config = lib.mkIf cfg.enable {

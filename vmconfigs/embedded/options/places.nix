@@ -1,5 +1,6 @@
 # Where nixpkgs has the modules of this folder, below nixos/modules: what
-# `disabledModules` names. One module there may be several files here.
+# `disabledModules` names. One module there may be several files here; those of
+# ./programs that are not listed have the same name there.
 {
   "console.nix" = "config/console.nix";
   "locale.nix" = "config/locale.nix";
@@ -23,11 +24,7 @@
   "ids.nix" = "misc/ids.nix";
   "nixpkgs.nix" = "misc/nixpkgs.nix";
   "version.nix" = "misc/version.nix";
-  "bash.nix" = "programs/bash/bash.nix";
-  "programs-git.nix" = "programs/git.nix";
-  "programs-less.nix" = "programs/less.nix";
-  "programs-ssh.nix" = "programs/ssh.nix";
-  "programs-tmux.nix" = "programs/tmux.nix";
+  "doas.nix" = "security/doas.nix";
   "pki.nix" = "security/ca.nix";
   "sudo.nix" = "security/sudo.nix";
   "systemd-confinement.nix" = "security/systemd-confinement.nix";
@@ -50,6 +47,7 @@
   "sshd-service.nix" = "services/networking/ssh/sshd.nix";
   "sshd-settings.nix" = "services/networking/ssh/sshd.nix";
   "sshd.nix" = "services/networking/ssh/sshd.nix";
+  "wireless.nix" = "services/networking/wpa_supplicant.nix";
   "nix-daemon-firewall.nix" = "services/system/nix-daemon-firewall.nix";
   "nix-daemon-unprivileged.nix" = "services/system/nix-daemon.nix";
   "nix-daemon.nix" = "services/system/nix-daemon.nix";

@@ -67,7 +67,6 @@ in
       polkit.enable = bool false;
       rtkit.enable = bool false;
       googleOsLogin.enable = bool false;
-      doas.enable = bool false;
       acme.acceptTerms = bool false;
     };
   };

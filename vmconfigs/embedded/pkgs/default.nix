@@ -131,7 +131,7 @@ let
     kernelOlder = lib.versionOlder kernel.version;
     kernelAtLeast = lib.versionAtLeast kernel.version;
     extend = _: linuxPackages final;
-    cpupower = final.linuxCpupower or final.procps;
+    cpupower = final.linuxCpupower;
     recurseForDerivations = true;
   };
 

@@ -9,5 +9,8 @@
     "libexec/sftp-server" = "/usr/lib/openssh/sftp-server";
   };
   systemd."lib/systemd" = "/usr/lib/systemd";
+  libutempter."lib/utempter" = "/usr/lib/x86_64-linux-gnu/utempter";
   tzdata."share/zoneinfo" = "/usr/share/zoneinfo";
+  zsh-autosuggestions."share/zsh-autosuggestions" = "/usr/share/zsh-autosuggestions";
+  zsh-syntax-highlighting."share/zsh-syntax-highlighting" = "/usr/share/zsh-syntax-highlighting";
 }

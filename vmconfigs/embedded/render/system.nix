@@ -48,7 +48,7 @@ in
 
   inherit (env) variables sessionVariables;
   shellAliases = lib.mapAttrs (_: toString) (lib.filterAttrs (_: v: v != null) env.shellAliases);
-  shell = lib.filterAttrs (_: text: text != "") {
+  shell = lib.filterAttrs (name: _: definitionsOfUser options.environment.${name} != [ ]) {
     inherit (env) shellInit loginShellInit interactiveShellInit;
   };
   systemEnvironment = config.system.build.exportedVariables or { };

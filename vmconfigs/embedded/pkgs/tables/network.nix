@@ -75,6 +75,8 @@ in
   wget = p "wget" "1.25.0" "wget" "wget!";
   whois = p "whois" "5.6.6" "whois" "whois!";
   wireguard-tools = p "wireguard-tools" "1.0.20260223" "wireguard-tools" "wg! wg-quick";
+  wireshark = p "wireshark-qt" "4.6.6" "wireshark" "wireshark! dumpcap";
+  wireshark-cli = p "wireshark-cli" "4.6.6" "tshark" "tshark! capinfos dumpcap editcap";
   wol = p "wol" "0.7.1" "" "wol!";
   x11_ssh_askpass = p "x11-ssh-askpass" "1.2.4.1" "ssh-askpass" "x11-ssh-askpass!=/usr/bin/ssh-askpass";
   xauth = p "xauth" "1.1.5" "xauth" "xauth!";

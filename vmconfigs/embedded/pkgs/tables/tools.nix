@@ -6,6 +6,7 @@ in
 {
   acpid = p "acpid" "2.0.34" "acpid" "acpi_listen sbin/acpid";
   bat = p "bat" "0.26.1" "bat" "bat!=/usr/bin/batcat";
+  blesh = p "blesh" "0.4.0-devel3-unstable-2026-06-27" "blesh" "";
   borgbackup = p "borgbackup" "1.4.4" "borgbackup" "borg!";
   btop = p "btop" "1.4.7" "btop" "btop!";
   btrfs-progs = p "btrfs-progs" "7.0" "btrfs-progs" "btrfs! sbin/mkfs.btrfs sbin/fsck.btrfs";
@@ -18,6 +19,7 @@ in
   delta = p "delta" "0.19.2" "git-delta" "delta!";
   direnv = p "direnv" "2.37.1" "direnv" "direnv!";
   dmidecode = p "dmidecode" "3.7" "dmidecode" "sbin/dmidecode!";
+  doas = p "doas" "6.8.2" "opendoas" "doas!";
   dool = p "dool" "1.3.8" "dool" "dool!";
   dos2unix = p "dos2unix" "7.5.5" "dos2unix" "dos2unix unix2dos";
   duf = p "duf" "0.9.1" "duf" "duf!";
@@ -59,7 +61,9 @@ in
   just = p "just" "1.55.1" "just" "just!";
   killall = p "killall-psmisc" "23.7" "psmisc" "killall!";
   lazygit = p "lazygit" "0.62.2" "lazygit" "lazygit!";
+  libutempter = p "libutempter" "1.2.3" "libutempter0" "";
   libxml2 = p "libxml2" "2.15.3" "libxml2-utils" "xmllint";
+  linuxCpupower = p "cpupower" "6.18.37" "linux-cpupower" "cpupower!";
   lm_sensors = p "lm-sensors" "3.6.2" "lm-sensors" "sensors! sbin/sensors-detect";
   lnav = p "lnav" "0.14.0" "lnav" "lnav!";
   lshw = p "lshw" "02.20" "lshw" "lshw!";
@@ -75,16 +79,26 @@ in
   nano = p "nano" "9.1" "nano" "nano! rnano";
   ncdu = p "ncdu" "2.9.2" "ncdu" "ncdu!";
   neovim = p "neovim" "0.12.3" "neovim" "nvim!";
+  neovim-unwrapped = p "neovim-unwrapped" "0.12.3" "neovim" "nvim!";
   nix-bash-completions = p "nix-bash-completions" "0.6.8" "" "";
+  nix-direnv = p "nix-direnv" "3.1.2" "nix-direnv" "";
+  nix-zsh-completions = p "nix-zsh-completions" "0.5.1-unstable-2025-12-12" "nix-zsh-completions" "";
   nixpkgs-fmt = p "nixpkgs-fmt" "1.3.0" "" "nixpkgs-fmt!";
   nodejs = p "nodejs" "24.16.0" "nodejs" "node! npm npx";
   nvd = p "nvd" "0.2.4" "" "nvd!";
   nvme-cli = p "nvme-cli" "2.16" "nvme-cli" "sbin/nvme!";
+  oh-my-zsh = p "oh-my-zsh" "2026-02-19" "oh-my-zsh" "";
   p7zip = p "p7zip" "17.06" "7zip" "7z! 7za 7zr";
   parallel = p "parallel" "20260422" "parallel" "parallel! sem";
   parted = p "parted" "3.7" "parted" "sbin/parted sbin/partprobe";
   pciutils = p "pciutils" "3.15.0" "pciutils" "lspci! setpci sbin/update-pciids";
   pigz = p "pigz" "2.8" "pigz" "pigz! unpigz";
+  pinentry-all = p "pinentry-all" "1.3.2" "pinentry-curses" "pinentry!=/usr/bin/pinentry-curses";
+  pinentry-curses = p "pinentry-curses" "1.3.2" "pinentry-curses" "pinentry!=/usr/bin/pinentry-curses";
+  pinentry-gnome3 = p "pinentry-gnome3" "1.3.2" "pinentry-gnome3" "pinentry!=/usr/bin/pinentry-gnome3";
+  pinentry-gtk2 = p "pinentry-gtk2" "1.3.2" "pinentry-gtk2" "pinentry!=/usr/bin/pinentry-gtk-2";
+  pinentry-qt = p "pinentry-qt" "1.3.2" "pinentry-qt" "pinentry!=/usr/bin/pinentry-qt";
+  pinentry-tty = p "pinentry-tty" "1.3.2" "pinentry-tty" "pinentry!=/usr/bin/pinentry-tty";
   pkg-config = p "pkg-config-wrapper" "0.29.2" "pkgconf" "pkg-config!";
   polkit = p "polkit" "127" "polkitd" "pkaction pkcheck pkexec pkttyagent";
   powerstat = p "powerstat" "0.04.06" "powerstat" "powerstat!";
@@ -117,6 +131,7 @@ in
   tlp = p "tlp" "1.9.1" "tlp" "tlp-stat sbin/tlp!";
   tmux = p "tmux" "3.7" "tmux" "tmux!";
   tree = p "tree" "2.3.2" "tree" "tree!";
+  undistract-me = p "undistract-me" "0-unstable-2020-08-09" "undistract-me" "";
   units = p "units" "2.27" "units" "units!";
   unzip = p "unzip" "6.0" "unzip" "unzip! funzip zipgrep zipinfo";
   upower = p "upower" "1.91.1" "upower" "upower!";
@@ -129,4 +144,7 @@ in
   yq-go = p "yq-go" "4.53.3" "yq-go" "yq!";
   zip = p "zip" "3.0" "zip" "zip! zipcloak zipnote zipsplit";
   zsh = p "zsh" "5.9.1" "zsh" "zsh!";
+  zsh-autoenv = p "zsh-autoenv" "0-unstable-2017-12-16" "zsh-autoenv" "";
+  zsh-autosuggestions = p "zsh-autosuggestions" "0.7.1" "zsh-autosuggestions" "";
+  zsh-syntax-highlighting = p "zsh-syntax-highlighting" "0.8.0" "zsh-syntax-highlighting" "";
 }

@@ -1,4 +1,4 @@
-# programs.tmux, programs.mosh: nixos/modules/programs/tmux.nix and mosh.nix
+# programs.tmux: nixos/modules/programs/tmux.nix
 {
   config,
   lib,
@@ -24,12 +24,15 @@ let
       # One session for all who start tmux.
       new-session -A -s 0
     ''}
+
     ${optionalString cfg.reverseSplit ''
       bind v split-window -h
       bind s split-window -v
     ''}
+
     set -g status-keys ${cfg.keyMode}
     set -g mode-keys   ${cfg.keyMode}
+
     ${optionalString (cfg.keyMode == "vi" && cfg.customPaneNavigationAndResize) (
       lib.concatStrings (
         lib.mapAttrsToList (key: side: ''
@@ -38,18 +41,22 @@ let
         '') { h = "L"; j = "D"; k = "U"; l = "R"; }
       )
     )}
+
     ${optionalString (cfg.shortcut != "b") ''
       unbind C-b
       set -g prefix C-${cfg.shortcut}
       bind ${cfg.shortcut} send-prefix
       bind C-${cfg.shortcut} last-window
     ''}
+
     setw -g aggressive-resize ${onOff cfg.aggressiveResize}
     setw -g clock-mode-style  ${if cfg.clock24 then "24" else "12"}
     set  -s escape-time       ${toString cfg.escapeTime}
 
     ${cfg.extraConfigBeforePlugins}
+
     ${lib.concatMapStrings (plugin: "run-shell ${plugin.rtp}\n") cfg.plugins}
+
     ${cfg.extraConfig}
   '';
 in
@@ -77,28 +84,13 @@ in
     terminal = opt types.str "screen" "What TERM says inside.";
     secureSocket = bool true "Whether sockets lie in /run, and end with the session.";
     plugins = opt (types.listOf types.package) [ ] "Plugins.";
-    withUtempter = bool true "Accepted; sessions are not told to utmp in a guest.";
+    withUtempter = bool true "Whether sessions are told to utmp, utmp(5).";
   };
 
-  options.programs.mosh = {
-    enable = lib.mkEnableOption "mosh";
-    package = lib.mkPackageOption pkgs "mosh" { };
-    openFirewall = bool true "Whether its ports are open.";
-    withUtempter = bool true "Accepted; sessions are not told to utmp in a guest.";
+  config = lib.mkIf cfg.enable {
+    environment.etc."tmux.conf".text = text;
+    environment.systemPackages = [ cfg.package ] ++ cfg.plugins;
+    environment.variables.TMUX_TMPDIR = lib.optional cfg.secureSocket ''''${XDG_RUNTIME_DIR:-"/run/user/$(id -u)"}'';
+    security.wrappers.utempter = lib.mkIf cfg.withUtempter (import ./utempter.nix pkgs);
   };
-
-  config = lib.mkMerge [
-    (lib.mkIf cfg.enable {
-      environment.etc."tmux.conf".text = text;
-      environment.systemPackages = [ cfg.package ] ++ cfg.plugins;
-      environment.variables.TMUX_TMPDIR = lib.optional cfg.secureSocket ''''${XDG_RUNTIME_DIR:-"/run/user/$(id -u)"}'';
-    })
-    (lib.mkIf config.programs.mosh.enable {
-      environment.systemPackages = [ config.programs.mosh.package ];
-      networking.firewall.allowedUDPPortRanges = lib.optional config.programs.mosh.openFirewall {
-        from = 60000;
-        to = 61000;
-      };
-    })
-  ];
 }

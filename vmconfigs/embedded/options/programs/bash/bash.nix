@@ -1,4 +1,4 @@
-# programs.bash: nixos/modules/programs/bash/bash.nix
+# programs.bash: nixos/modules/programs/bash/{bash,bash-completion,ls-colors}.nix
 {
   config,
   lib,
