@@ -59,13 +59,15 @@ var (
 	}, []check.PortState{check.Filtered}}
 )
 
-// Away are the specs for one way of being away: the desktop goes, and that is
-// proved; builds still succeed on the laptop, within the budget; no command hangs;
-// the desktop returns, and that is proved; offload resumes by itself. Where the
-// machines cannot go away like that, all of them are skipped, and say why.
+// Away are the specs for one way of being away: the desktop goes; builds still succeed
+// on the laptop, within the budget; no command hangs; the desktop was away all that
+// time, as the laptop saw it; the desktop returns, and that is proved; offload resumes
+// by itself. Where the machines cannot go away like that, all of them are skipped, and
+// say why.
 func (s Suite) Away(w Way, budget time.Duration) {
 	var back func(context.Context) error
 	var missing *provider.MissingError
+	away := make(chan error, 1) // nil: that it is, was seen
 	it := func(title string, f func(ctx SpecContext)) {
 		It(title, func(ctx SpecContext) {
 			if missing != nil {
@@ -79,16 +81,17 @@ func (s Suite) Away(w Way, budget time.Duration) {
 	}
 	it("takes the desktop away: "+w.Name, func(ctx SpecContext) {
 		err := s.Walk(ctx, "takes the desktop away: "+w.Name, func(ctx context.Context) (err error) {
-			if back, err = w.Take(ctx, s); err != nil {
-				return err
-			}
-			return s.WaitPort(ctx, 22, w.Away...)
+			back, err = w.Take(ctx, s)
+			return err
 		})
 		if errors.As(err, &missing) {
 			back = nil
 			Skip(missing.Error())
 		}
 		fail(err)
+		// To find that nothing answers takes its time, which others have their use for.
+		waiting := context.WithoutCancel(ctx)
+		go func() { away <- s.WaitPort(waiting, 22, w.Away...) }()
 	})
 	// Who waits for a build asks meanwhile what is the matter.
 	offline := check.Offline(w.Name, budget)
@@ -107,6 +110,12 @@ func (s Suite) Away(w Way, budget time.Duration) {
 			Skip("it was not run")
 		}
 		judge(status)
+	})
+	it("finds the desktop away: "+w.Name, func(ctx SpecContext) {
+		if back == nil {
+			Skip("it was not away")
+		}
+		fail(s.Walk(ctx, "finds the desktop away: "+w.Name, func(context.Context) error { return <-away }))
 	})
 	it("brings the desktop back: "+w.Name, func(ctx SpecContext) {
 		if back == nil {
