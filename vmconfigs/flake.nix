@@ -36,7 +36,7 @@
         desktop = toplevel self.nixosConfigurations.desktop;
         laptop = toplevel self.nixosConfigurations.laptop;
 
-        # What QEMU boots, and what `docker import` takes.
+        # What QEMU boots, and what a container engine imports.
         desktop-guest = guests.bundle { machine = guest "desktop" { }; };
         laptop-guest = guests.bundle { machine = guest "kernelcore" { }; };
         rootfs = guests.rootfs (guest "" { isContainer = true; });

@@ -48,14 +48,9 @@ func NixOptions(vmconfigs, cache string) nixguest.Options {
 
 // ChooseGuest says which guest is taken where kind is asked for. Where NixOS is,
 // and cannot be had, the error says why.
-func ChooseGuest(ctx context.Context, kind, provider string, o nixguest.Options) (Choice, error) {
-	switch {
-	case kind == guest.Embedded:
+func ChooseGuest(ctx context.Context, kind string, o nixguest.Options) (Choice, error) {
+	if kind == guest.Embedded {
 		return Choice{Kind: guest.Embedded, Reason: "as asked for"}, nil
-	case provider != lab.QEMU && kind == Auto:
-		return Choice{Kind: guest.Embedded, Reason: "PROVIDER=" + provider + " runs no other"}, nil
-	case provider != lab.QEMU:
-		return Choice{}, &nixguest.UnavailableError{Reason: "PROVIDER=" + provider + " runs embedded guests alone", WayOut: "NixOS guests run by PROVIDER=qemu."}
 	}
 	nix, err := nixguest.Find(ctx, o)
 	var unavailable *nixguest.UnavailableError
@@ -77,7 +72,7 @@ func (r *Run) makeGuests(ctx context.Context, o Options) (made guests, err error
 	choice := Choice{Kind: guest.NixOS, Reason: "prepared"}
 	if o.Prepared == "" {
 		if err := r.step("guest", func(say func(string, ...any)) (err error) {
-			choice, err = ChooseGuest(ctx, o.Guest, o.Provider, NixOptions(o.Vmconfigs, o.Cache))
+			choice, err = ChooseGuest(ctx, o.Guest, NixOptions(o.Vmconfigs, o.Cache))
 			say("%s: %s", choice.Kind, choice.Reason)
 			return err
 		}); err != nil {
@@ -233,5 +228,5 @@ func (r *Run) nixGuests(o Options, nix *nixguest.Nix) (*nixguest.Guests, error) 
 	if err := errors.Join(os.MkdirAll(nix.StateDir, 0o755), os.WriteFile(file, pem, 0o644)); err != nil {
 		return nil, fmt.Errorf("keep the test authority: %w", err)
 	}
-	return &nixguest.Guests{Nix: nix, Authority: file}, nil
+	return &nixguest.Guests{Nix: nix, Authority: file, Containers: o.Provider == lab.Docker}, nil
 }

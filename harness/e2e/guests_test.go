@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"offload-e2e/harness/guest"
-	"offload-e2e/harness/lab"
 	"offload-e2e/harness/nixguest"
 )
 
@@ -17,19 +16,17 @@ func TestChooseGuest(t *testing.T) {
 echo '{"locks":{"root":"root","nodes":{"root":{"inputs":{"nixpkgs":"n"}},"n":{"locked":{"type":"path","path":"/srv/nixpkgs"}}}}}' ;; esac`
 	const offline = `case "$*" in *--version*) echo "nix (Nix) 2.31.2" ;; *) echo "error: unable to download: Could not resolve host" >&2; exit 1 ;; esac`
 	for name, c := range map[string]struct {
-		nix, kind, provider  string
+		nix, kind            string
 		want, reason, wayOut string
 		refused              bool
 	}{
-		"auto, and nix works":         {nix: works, kind: Auto, provider: lab.QEMU, want: guest.NixOS, reason: "nix 2.31.2 is here, with /srv/nixpkgs"},
-		"auto, and no nix":            {kind: Auto, provider: lab.QEMU, want: guest.Embedded, reason: "nix is not on PATH", wayOut: "For NixOS guests: Install Nix"},
-		"auto, and no nixpkgs":        {nix: offline, kind: Auto, provider: lab.QEMU, want: guest.Embedded, reason: "no nixpkgs can be had", wayOut: nixguest.NixpkgsVariable},
-		"auto, by another provider":   {nix: works, kind: Auto, provider: "docker", want: guest.Embedded, reason: "PROVIDER=docker runs no other"},
-		"embedded, though nix works":  {nix: works, kind: guest.Embedded, provider: lab.QEMU, want: guest.Embedded, reason: "as asked for"},
-		"nixos, and nix works":        {nix: works, kind: guest.NixOS, provider: lab.QEMU, want: guest.NixOS, reason: "as asked for"},
-		"nixos, and there is no nix":  {kind: guest.NixOS, provider: lab.QEMU, refused: true, reason: "nix is not on PATH"},
-		"nixos, by another provider":  {nix: works, kind: guest.NixOS, provider: "docker", refused: true, reason: "PROVIDER=docker runs embedded guests alone"},
-		"nixos, and nix has no flake": {nix: offline, kind: guest.NixOS, provider: lab.QEMU, refused: true, reason: "no nixpkgs can be had"},
+		"auto, and nix works":         {nix: works, kind: Auto, want: guest.NixOS, reason: "nix 2.31.2 is here, with /srv/nixpkgs"},
+		"auto, and no nix":            {kind: Auto, want: guest.Embedded, reason: "nix is not on PATH", wayOut: "For NixOS guests: Install Nix"},
+		"auto, and no nixpkgs":        {nix: offline, kind: Auto, want: guest.Embedded, reason: "no nixpkgs can be had", wayOut: nixguest.NixpkgsVariable},
+		"embedded, though nix works":  {nix: works, kind: guest.Embedded, want: guest.Embedded, reason: "as asked for"},
+		"nixos, and nix works":        {nix: works, kind: guest.NixOS, want: guest.NixOS, reason: "as asked for"},
+		"nixos, and there is no nix":  {kind: guest.NixOS, refused: true, reason: "nix is not on PATH"},
+		"nixos, and nix has no flake": {nix: offline, kind: guest.NixOS, refused: true, reason: "no nixpkgs can be had"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bin := t.TempDir()
@@ -39,7 +36,7 @@ echo '{"locks":{"root":"root","nodes":{"root":{"inputs":{"nixpkgs":"n"}},"n":{"l
 				}
 			}
 			t.Setenv("PATH", bin)
-			got, err := ChooseGuest(t.Context(), c.kind, c.provider, NixOptions("/clone/vmconfigs", t.TempDir()))
+			got, err := ChooseGuest(t.Context(), c.kind, NixOptions("/clone/vmconfigs", t.TempDir()))
 			var unavailable *nixguest.UnavailableError
 			if c.refused {
 				if !errors.As(err, &unavailable) || !strings.Contains(unavailable.Reason, c.reason) || unavailable.WayOut == "" {

@@ -81,9 +81,11 @@ func Open(dir, keys string) (*Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("guest image %s: %w", dir, err)
 	}
-	for _, name := range []string{DiskName, KernelName, InitrdName} {
-		if img.Files[name] == "" {
-			return nil, fmt.Errorf("guest image %s: its manifest has no %s", dir, name)
+	if img.Files[RootfsName] == "" {
+		for _, name := range []string{DiskName, KernelName, InitrdName} {
+			if img.Files[name] == "" {
+				return nil, fmt.Errorf("guest image %s: its manifest has neither %s nor %s", dir, name, RootfsName)
+			}
 		}
 	}
 	if img.Kind != Embedded && img.Kind != NixOS {

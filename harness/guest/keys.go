@@ -41,18 +41,32 @@ func makeKeys(dir string) error {
 	return nil
 }
 
-// Credentials are kernel parameters that hand the keys to a guest whose image has
-// none (systemd.system-credentials(7)); "" for one that has.
-func (i *Image) Credentials() (string, error) {
+// Brought are the keys to hand to a guest whose image has none, by name:
+// authorized_keys, and host_key. Nil for one that has.
+func (i *Image) Brought() (map[string][]byte, error) {
 	if i.Keys == i.Dir {
-		return "", nil
+		return nil, nil
 	}
-	var parameters []string
+	keys := map[string][]byte{}
 	for name, file := range map[string]string{"authorized_keys": authorizedName, "host_key": hostPrivateName} {
 		text, err := os.ReadFile(filepath.Join(i.Keys, seedName, file))
 		if err != nil {
-			return "", fmt.Errorf("read the keys of guest image %s: %w", i.ID, err)
+			return nil, fmt.Errorf("read the keys of guest image %s: %w", i.ID, err)
 		}
+		keys[name] = text
+	}
+	return keys, nil
+}
+
+// Credentials are kernel parameters that hand the keys to a guest whose image has
+// none (systemd.system-credentials(7)); "" for one that has.
+func (i *Image) Credentials() (string, error) {
+	keys, err := i.Brought()
+	if err != nil {
+		return "", err
+	}
+	var parameters []string
+	for name, text := range keys {
 		parameters = append(parameters, "systemd.set_credential_binary=offload-e2e."+name+":"+base64.StdEncoding.EncodeToString(text))
 	}
 	slices.Sort(parameters)

@@ -36,6 +36,19 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// A root file system is a bundle, too, for containers.
+func TestOpenFindsARootFileSystem(t *testing.T) {
+	t.Parallel()
+	_, link := bundle(t, func(*Manifest) {}, RootfsName)
+	img, err := Open(link, filepath.Join(t.TempDir(), "keys"))
+	must(t, err)
+	keys, err := img.Brought()
+	must(t, err)
+	if img.Files[RootfsName] == "" || len(keys["authorized_keys"]) == 0 || len(keys["host_key"]) == 0 || len(keys) != 2 {
+		t.Errorf("the image is %+v, with the keys %q", img, keys)
+	}
+}
+
 var bootFiles = []string{DiskName, KernelName, InitrdName}
 
 func TestOpenFindsABundleOfNix(t *testing.T) {
@@ -109,8 +122,8 @@ func TestOpenRefuses(t *testing.T) {
 		spoil func(t *testing.T, dir string)
 		want  string
 	}{
-		"no disk":        {files: []string{KernelName, InitrdName}, want: "its manifest has no disk.qcow2"},
-		"no initrd":      {files: []string{DiskName, KernelName}, want: "its manifest has no initrd.img"},
+		"no disk":        {files: []string{KernelName, InitrdName}, want: "its manifest has neither disk.qcow2 nor rootfs.tar.zst"},
+		"no initrd":      {files: []string{DiskName, KernelName}, want: "its manifest has neither initrd.img nor rootfs.tar.zst"},
 		"another kind":   {files: bootFiles, edit: func(m *Manifest) { m.Kind = "windows" }, want: `of kind "windows"`},
 		"another folder": {files: bootFiles, edit: func(m *Manifest) { m.ID = "x" }, want: "another image"},
 		"damaged": {files: bootFiles, want: "disk.qcow2 is damaged", spoil: func(t *testing.T, dir string) {

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+
+	"offload-e2e/harness/guest"
 )
 
 // probeNFS prints what file systems of NFS the kernel has not. To ask for one lets a
@@ -39,6 +41,10 @@ func (l *Lab) findNFS(ctx context.Context) error {
 				return err
 			}
 			rel, _ := filepath.Rel(l.options.Container, path)
+			if units, is := strings.CutPrefix(rel, "usr/lib/systemd/system/"); is && m.image.Kind == guest.NixOS {
+				// Where a NixOS has its own units, no others are (systemd.unit(5)).
+				rel = filepath.Join("etc/systemd/system.control", units)
+			}
 			mode := fs.FileMode(0o644)
 			if filepath.Ext(path) == ".sh" {
 				mode = 0o755

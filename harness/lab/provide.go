@@ -161,12 +161,16 @@ func kernelParameters(name, kind string) string {
 
 // newDocker is the provider of containers.
 func (l *Lab) newDocker(ctx context.Context, transport dialed) (provider.Provider, error) {
-	img := l.options.Images[nixos.Desktop]
-	if img.Kind == guest.NixOS {
-		return nil, &provider.MissingError{Provider: Docker, Ability: "NixOS guests", Reason: "containers are made of the embedded guest: use GUEST=embedded, or PROVIDER=qemu"}
+	images := map[string]docker.Image{}
+	for role, img := range l.options.Images {
+		made, err := ContainerImage(img)
+		if err != nil {
+			return nil, err
+		}
+		images[string(role)] = made
 	}
 	return docker.New(ctx, docker.Options{
-		Image:        docker.Image{ID: img.ID + "-" + img.Files[guest.RootfsName][:8], Rootfs: img.Path(guest.RootfsName)},
+		ImageOf:      func(name string) docker.Image { return images[name] },
 		CableProgram: filepath.Join(l.options.Programs, "lan-cable"),
 		Cable:        func(name string) string { return l.socket(name, "lan") },
 		Transport:    transport,
@@ -179,6 +183,16 @@ func (l *Lab) newDocker(ctx context.Context, transport dialed) (provider.Provide
 func Bundle(img *guest.Image) qemu.Bundle {
 	return qemu.Bundle{Disk: img.Path(guest.DiskName), DiskFormat: "qcow2", Kernel: img.Path(guest.KernelName),
 		Initrd: img.Path(guest.InitrdName), Append: img.Append, ID: img.ID}
+}
+
+// ContainerImage is a guest image as containers are made of it.
+func ContainerImage(img *guest.Image) (docker.Image, error) {
+	sum := img.Files[guest.RootfsName]
+	if sum == "" {
+		return docker.Image{}, fmt.Errorf("guest image %s has no %s, which containers are made of", img.Dir, guest.RootfsName)
+	}
+	keys, err := img.Brought()
+	return docker.Image{ID: img.ID + "-" + sum[:8], Rootfs: img.Path(guest.RootfsName), Keys: keys}, err
 }
 
 // machineID is a fixed machine-id(5) for a machine, so that both, booted from one

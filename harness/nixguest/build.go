@@ -60,14 +60,18 @@ func (n *Nix) BuildSystem(ctx context.Context, c *nixos.Configuration, say func(
 // what it boots.
 func (g *Guests) Base(ctx context.Context, role nixos.Role, hostName string, say func(format string, args ...any)) (*nixos.Configuration, *guest.Image, error) {
 	h := nixos.Host{Role: role, Settings: []string{fmt.Sprintf(`{ networking.hostName = %s; }`, nixos.Quote(hostName))}}
-	c, bundle, err := g.evaluate(ctx, h, "bundle")
+	kind := "bundle"
+	if g.Containers {
+		kind = "rootfs"
+	}
+	c, bundle, err := g.evaluate(ctx, h, kind)
 	if ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("evaluate the machine's own base (this is not your configuration's fault): %w", errors.New(err.Error()))
 	}
-	dir, err := g.build(ctx, "the "+string(role)+"'s guest image", bundle, filepath.Join("images", string(role)), say)
+	dir, err := g.build(ctx, "the "+string(role)+"'s guest image", bundle, filepath.Join("images", string(role)+"-"+kind), say)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -174,8 +174,18 @@ func TestBase(t *testing.T) {
 	if expr := calls[0][len(calls[0])-1]; !strings.Contains(expr, "guests.bundle { inherit machine; }") || !strings.Contains(expr, `networking.hostName = "desktop"`) {
 		t.Errorf("the expression is %s", expr)
 	}
-	if got := calls[1][len(calls[1])-2:]; !reflect.DeepEqual(got, []string{filepath.Join(g.StateDir, "images/desktop"), drv + "^out"}) {
+	if got := calls[1][len(calls[1])-2:]; !reflect.DeepEqual(got, []string{filepath.Join(g.StateDir, "images/desktop-bundle"), drv + "^out"}) {
 		t.Errorf("built %q", got)
+	}
+	g.Containers = true
+	_, _, err = g.Base(deadline(t), nixos.Desktop, "desktop", (&said{}).say)
+	must(t, err)
+	calls = f.calls()[2:]
+	if expr := calls[0][len(calls[0])-1]; !strings.Contains(expr, "(guests.rootfs machine)") || !strings.Contains(expr, "isContainer = true;") {
+		t.Errorf("of a container the expression is %s", expr)
+	}
+	if got := calls[1][len(calls[1])-2]; got != filepath.Join(g.StateDir, "images/desktop-rootfs") {
+		t.Errorf("of a container %q is kept", got)
 	}
 	must(t, os.WriteFile(filepath.Join(bundle, guest.KernelName), []byte("x"), 0o644))
 	if _, _, err := g.Base(deadline(t), nixos.Desktop, "desktop", (&said{}).say); err == nil || !strings.Contains(err.Error(), "vmlinuz is damaged") {

@@ -17,6 +17,8 @@ type Guests struct {
 	// Authority is the file, PEM, of the authority that guests trust besides the
 	// public ones; "" is none.
 	Authority string
+	// Containers says that guests are containers, which have neither kernel nor disk.
+	Containers bool
 }
 
 // Evaluate evaluates a host's modules by NixOS's own. The configuration names the
@@ -35,7 +37,7 @@ type evaluated struct {
 }
 
 // evaluate evaluates a host, and instantiates what is to be built of it: its
-// "toplevel" or its "bundle".
+// "toplevel", its "bundle" or its "rootfs".
 func (g *Guests) evaluate(ctx context.Context, h nixos.Host, what string) (*nixos.Configuration, string, error) {
 	out, err := g.run(ctx, nil, "eval", "--json", "--impure", "--show-trace", "--expr", g.expression(h, what))
 	if err != nil {
@@ -67,6 +69,9 @@ func (g *Guests) expression(h nixos.Host, what string) string {
 	if g.Authority != "" {
 		fmt.Fprintf(&expr, "  certificateFiles = [ %s ];\n", absolute(g.Authority))
 	}
+	if g.Containers {
+		expr.WriteString("  isContainer = true;\n")
+	}
 	expr.WriteString("  modules = [\n")
 	for _, m := range h.Modules {
 		fmt.Fprintf(&expr, "    %s\n", absolute(m))
@@ -75,8 +80,11 @@ func (g *Guests) expression(h nixos.Host, what string) string {
 		fmt.Fprintf(&expr, "    %s\n", nixos.SettingModule(h.Role, i, s))
 	}
 	made := "machine.config.system.build.toplevel"
-	if what == "bundle" {
+	switch what {
+	case "bundle":
 		made = "(guests.bundle { inherit machine; })"
+	case "rootfs":
+		made = "(guests.rootfs machine)"
 	}
 	fmt.Fprintf(&expr, `  ];
 }; configuration = guests.configuration machine;

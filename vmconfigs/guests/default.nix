@@ -9,7 +9,8 @@
 #   machine         modules -> a nixosSystem that has what the harness needs
 #   bundle          machine -> folder of kernel, initrd, disk and manifest: what
 #                   harness/guest keeps, and QEMU boots
-#   rootfs          machine, of isContainer -> tarball for `docker import`
+#   rootfs          machine, of isContainer -> folder of a root file system and manifest:
+#                   what a container engine imports
 #   configuration   machine -> the value that harness/nixos reads, as of ../embedded
 {
   nixpkgs,
@@ -62,7 +63,16 @@ in
         ;
     };
 
-  rootfs = machine: import ./rootfs.nix { inherit pkgs nixpkgs machine; };
+  rootfs =
+    machine:
+    import ./rootfs.nix {
+      inherit
+        pkgs
+        lib
+        nixpkgs
+        machine
+        ;
+    };
 
   configuration = machine: import ./configuration.nix { inherit lib nixpkgs machine; };
 }

@@ -12,6 +12,7 @@
     ./e2e-guest/base.nix
     ./e2e-guest/boot.nix
     ./e2e-guest/cables.nix
+    ./e2e-guest/container.nix
     ./e2e-guest/sshd.nix
   ];
 

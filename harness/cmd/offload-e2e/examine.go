@@ -15,7 +15,6 @@ import (
 
 	"offload-e2e/harness/e2e"
 	"offload-e2e/harness/guest"
-	"offload-e2e/harness/lab"
 	"offload-e2e/harness/provider/qemu"
 )
 
@@ -292,7 +291,7 @@ func (e *examination) nix(ctx context.Context) []condition {
 
 // guests says which guest GUEST=auto takes, by the question that a run asks.
 func (e *examination) guests(ctx context.Context) []condition {
-	c, err := e2e.ChooseGuest(ctx, e2e.Auto, lab.QEMU, e2e.NixOptions(e.paths.config(), e.paths.Cache))
+	c, err := e2e.ChooseGuest(ctx, e2e.Auto, e2e.NixOptions(e.paths.config(), e.paths.Cache))
 	switch {
 	case err != nil:
 		return one("guests", stateWarn, err.Error(), "")

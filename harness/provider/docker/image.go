@@ -30,6 +30,8 @@ type Image struct {
 	ID string
 	// Rootfs is a file: tar(5), compressed by zstd(1).
 	Rootfs string
+	// Keys are files that each container gets in /usr/lib/offload-e2e, by name.
+	Keys map[string][]byte
 }
 
 func (i Image) reference() string { return repository + ":" + i.ID }
@@ -38,39 +40,51 @@ func (i Image) reference() string { return repository + ":" + i.ID }
 // the same engine.
 const imageAge = 24 * time.Hour
 
-// load makes sure that the engine has the image. Images of other guests that no
-// container uses are removed once they are old.
-func (e *Engine) load(ctx context.Context, i Image, say func(string, ...any)) error {
+// load makes sure that the engine has the image, and tells whether it is new there.
+func (e *Engine) load(ctx context.Context, i Image, say func(string, ...any)) (isNew bool, _ error) {
 	ctx, cancel := context.WithTimeout(ctx, importTimeout)
 	defer cancel()
 	_, err := e.api.ImageInspect(ctx, i.reference())
 	if err == nil {
-		return nil
+		return false, nil
 	}
 	if !errdefs.IsNotFound(err) {
-		return fmt.Errorf("look for the guest's image: %w", err)
+		return false, fmt.Errorf("look for the guest's image: %w", err)
 	}
 	say("giving the guest's root file system to %s", e.Version)
 	f, err := os.Open(i.Rootfs)
 	if err != nil {
-		return fmt.Errorf("import the guest's image: %w", err)
+		return false, fmt.Errorf("import the guest's image: %w", err)
 	}
 	defer f.Close()
 	z, err := zstd.NewReader(f)
 	if err != nil {
-		return fmt.Errorf("import the guest's image: %w", err)
+		return false, fmt.Errorf("import the guest's image: %w", err)
 	}
 	defer z.Close()
 	// Podman takes a tag only with the name.
 	reply, err := e.api.ImageImport(ctx, client.ImageImportSource{Source: z, SourceName: "-"}, i.reference(), client.ImageImportOptions{
 		Message: "guest of offload-e2e", Changes: []string{"LABEL " + labelOurs + "=guest"}})
 	if err != nil {
-		return fmt.Errorf("import the guest's image: %w", err)
+		return false, fmt.Errorf("import the guest's image: %w", err)
 	}
 	if err := errors.Join(streamError(reply), reply.Close()); err != nil {
-		return fmt.Errorf("import the guest's image: %w", err)
+		return false, fmt.Errorf("import the guest's image: %w", err)
 	}
-	return e.removeOldImages(ctx, i)
+	return true, nil
+}
+
+// Forget removes an image from the engine, unless containers use it.
+func (e *Engine) Forget(ctx context.Context, i Image) error {
+	return e.removeImage(ctx, i.reference())
+}
+
+func (e *Engine) removeImage(ctx context.Context, tag string) error {
+	_, err := e.api.ImageRemove(ctx, tag, client.ImageRemoveOptions{PruneChildren: true})
+	if errdefs.IsConflict(err) || errdefs.IsNotFound(err) {
+		return nil
+	}
+	return err
 }
 
 // streamError is the error in a stream of progress messages, which the engine sends
@@ -91,18 +105,25 @@ func streamError(r io.Reader) error {
 	}
 }
 
-func (e *Engine) removeOldImages(ctx context.Context, keep Image) error {
+// removeOldImages removes images of other guests than those, once they are old and
+// where no container uses them.
+func (e *Engine) removeOldImages(ctx context.Context, keep ...Image) error {
+	ctx, cancel := context.WithTimeout(ctx, importTimeout)
+	defer cancel()
+	used := func(tag string) bool {
+		return slices.ContainsFunc(keep, func(i Image) bool { return strings.HasSuffix(tag, ":"+i.ID) })
+	}
 	images, err := e.api.ImageList(ctx, client.ImageListOptions{Filters: make(client.Filters).Add("reference", repository)})
 	if err != nil {
 		return fmt.Errorf("look for images of earlier guests: %w", err)
 	}
 	for _, image := range images.Items {
-		if time.Since(time.Unix(image.Created, 0)) < imageAge || slices.ContainsFunc(image.RepoTags, func(tag string) bool { return strings.HasSuffix(tag, ":"+keep.ID) }) {
+		if time.Since(time.Unix(image.Created, 0)) < imageAge || slices.ContainsFunc(image.RepoTags, used) {
 			continue
 		}
 		for _, tag := range image.RepoTags {
 			// One that another lab uses stays, until the next import.
-			if _, err := e.api.ImageRemove(ctx, tag, client.ImageRemoveOptions{PruneChildren: true}); err != nil && !errdefs.IsConflict(err) && !errdefs.IsNotFound(err) {
+			if err := e.removeImage(ctx, tag); err != nil {
 				return fmt.Errorf("remove the image of an earlier guest: %w", err)
 			}
 		}

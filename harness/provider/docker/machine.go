@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -52,6 +53,8 @@ var (
 
 // Name is the machine's role.
 func (m *Machine) Name() string { return m.name }
+
+func (m *Machine) image() Image { return m.lab.options.ImageOf(m.name) }
 
 func (m *Machine) container() string {
 	m.mu.Lock()
@@ -182,8 +185,17 @@ func (m *Machine) create(ctx context.Context, image string) error {
 	if err := m.put(ctx, noSSHDPath, []byte(noSSHD), 0o644); err != nil {
 		return err
 	}
+	for name, text := range m.image().Keys {
+		if err := m.put(ctx, path.Join(keysPath, name), text, 0o600); err != nil {
+			return err
+		}
+	}
 	return m.put(ctx, cablePath, program, 0o755)
 }
+
+// keysPath is where a container has the keys it is given: vmconfigs/modules/e2e-guest
+// looks there.
+const keysPath = "/usr/lib/offload-e2e"
 
 // The guest's own sshd for the harness waits for a cable that containers have not;
 // each connection has one of its own here.

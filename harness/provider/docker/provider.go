@@ -20,7 +20,8 @@ const Name = "docker"
 // Options are what a provider needs besides the machines' requests; all are required
 // but Say.
 type Options struct {
-	Image Image
+	// ImageOf is what a machine is made of.
+	ImageOf func(machine string) Image
 	// CableProgram is lan-cable's file.
 	CableProgram string
 	// Cable is the unix socket of the LAN that a machine's lan0 is connected to. Every
@@ -63,7 +64,7 @@ var (
 
 // New connects to the engine. Nothing is started before Create.
 func New(ctx context.Context, o Options) (*Provider, error) {
-	if o.Cable == nil || o.Transport == nil || o.Lab == "" || o.CableProgram == "" || o.Image.ID == "" {
+	if o.Cable == nil || o.Transport == nil || o.Lab == "" || o.CableProgram == "" || o.ImageOf == nil {
 		return nil, errors.New("docker: an option is missing")
 	}
 	if o.Say == nil {
@@ -120,7 +121,7 @@ func (p *Provider) Create(ctx context.Context, req provider.Request) (_ []provid
 	if err := p.engine.sweep(ctx, p.options.Lab); err != nil {
 		return nil, err
 	}
-	if err := p.engine.load(ctx, p.options.Image, p.options.Say); err != nil {
+	if err := p.load(ctx); err != nil {
 		return nil, err
 	}
 	for _, m := range p.machines {
@@ -128,13 +129,30 @@ func (p *Provider) Create(ctx context.Context, req provider.Request) (_ []provid
 			return nil, fmt.Errorf("machine %s: %w", m.name, err)
 		}
 	}
-	if err := p.each(ctx, func(ctx context.Context, m *Machine) error { return m.create(ctx, p.options.Image.reference()) }); err != nil {
+	if err := p.each(ctx, func(ctx context.Context, m *Machine) error { return m.create(ctx, m.image().reference()) }); err != nil {
 		return nil, err
 	}
 	if err := p.each(ctx, func(ctx context.Context, m *Machine) error { return m.start(ctx) }); err != nil {
 		return nil, err
 	}
 	return p.Machines(), nil
+}
+
+// load gives the machines' images to the engine, and takes old ones away.
+func (p *Provider) load(ctx context.Context) error {
+	var images []Image
+	fresh := false
+	for _, m := range p.machines {
+		isNew, err := p.engine.load(ctx, m.image(), p.options.Say)
+		if err != nil {
+			return err
+		}
+		images, fresh = append(images, m.image()), fresh || isNew
+	}
+	if !fresh {
+		return nil
+	}
+	return p.engine.removeOldImages(ctx, images...)
 }
 
 // begin takes the request.

@@ -72,8 +72,10 @@ func (t *tail) String() string {
 	return strings.TrimSpace(string(t.text))
 }
 
-// sshd is a way in that needs no network: an sshd for one connection.
-const sshd = "mkdir -p /run/sshd && exec /usr/sbin/sshd -i -f /etc/offload-e2e/sshd_config"
+// sshd is a way in that needs no network: an sshd for one connection, Debian's or the
+// one that NixOS guests say.
+const sshd = `sshd=/etc/offload-e2e/sshd; [ -x $sshd ] || sshd=/usr/sbin/sshd
+mkdir -p /run/sshd && exec $sshd -i -f /etc/offload-e2e/sshd_config`
 
 func (m *Machine) dial(ctx context.Context) (net.Conn, error) {
 	return m.open(ctx, "/bin/sh", "-c", sshd)

@@ -1,6 +1,8 @@
 # The harness's own way in: an sshd of its own, with its own keys and port, bound
 # to the management cable. Its keys come with each boot, as credentials
-# (systemd.system-credentials(7)), so that no image and no store holds them.
+# (systemd.system-credentials(7)), so that no image and no store holds them. In a
+# container each connection has an sshd of its own, which the engine starts by the
+# path /etc/offload-e2e/sshd, and the keys are files that the harness brings.
 {
   config,
   lib,
@@ -9,6 +11,7 @@
 }:
 let
   inherit (config.programs.ssh) package;
+  inherit (config.boot) isContainer;
 
   # What the harness runs on a guest; after NixOS's own, so that nothing of the
   # configuration's is hidden. Sessions of users never see it.
@@ -37,6 +40,11 @@ let
       pkgs.strace
       pkgs.util-linux
       config.systemd.package
+    ]
+    # Where the kernel has no NFS: a server outside it, and a client to prove it by.
+    ++ lib.optionals isContainer [
+      pkgs.libnfs
+      pkgs.nfs-ganesha
     ];
     pathsToLink = [ "/bin" ];
     ignoreCollisions = true;
@@ -48,9 +56,20 @@ let
     "${tools}/bin"
   ];
 
+  place =
+    if isContainer then
+      ''
+        HostKey /usr/lib/offload-e2e/host_key
+        AuthorizedKeysFile /usr/lib/offload-e2e/authorized_keys
+      ''
+    else
+      ''
+        Port 2222
+        ListenAddress 192.0.2.2
+      '';
+
   configuration = pkgs.writeText "offload-e2e-sshd_config" ''
-    Port 2222
-    ListenAddress 192.0.2.2
+    ${place}
     PermitRootLogin prohibit-password
     PasswordAuthentication no
     KbdInteractiveAuthentication no
@@ -70,7 +89,7 @@ let
 
   permit = "${pkgs.linux-pam}/lib/security/pam_permit.so";
 in
-lib.mkIf (!config.boot.isContainer) {
+{
   security.pam.services.offload-e2e.text = ''
     account required ${permit}
     session required ${permit}
@@ -86,7 +105,14 @@ lib.mkIf (!config.boot.isContainer) {
     groups.sshd = { };
   };
 
-  systemd.services.offload-e2e-sshd = {
+  environment.etc = lib.mkIf isContainer {
+    "offload-e2e/sshd".source = "${package}/bin/sshd";
+    "offload-e2e/sshd_config".source = configuration;
+    # What of it is in /usr/bin: see ../../guests/rootfs.nix
+    "offload-e2e/tools".source = "${tools}/bin";
+  };
+
+  systemd.services.offload-e2e-sshd = lib.mkIf (!isContainer) {
     description = "Management sshd of the test harness";
     wantedBy = [ "sysinit.target" ];
     wants = [ "offload-e2e-mgmt0.service" ];

@@ -92,7 +92,9 @@ func (b *Bed) up(t *testing.T, cable string) (*Lab, error) {
 	l.LAN = conformance.LAN(t, state)
 	name := docker.LabOf(state)
 	p, err := docker.New(t.Context(), docker.Options{
-		Image:        docker.Image{ID: b.img.ID + "-" + b.img.Files[guest.RootfsName][:8], Rootfs: b.img.Path(guest.RootfsName)},
+		ImageOf: func(string) docker.Image {
+			return docker.Image{ID: b.img.ID + "-" + b.img.Files[guest.RootfsName][:8], Rootfs: b.img.Path(guest.RootfsName)}
+		},
 		CableProgram: cable, Lab: name, Say: t.Logf,
 		Cable: func(name string) string { return conformance.LANSocket(state, name) },
 		Transport: func(name string, dial func(context.Context) (net.Conn, error)) (provider.Transport, error) {
