@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,9 +64,26 @@ func (r *Run) Ahead(ctx context.Context, role nixos.Role, steps ...Step) {
 func (r *Run) switchNow(ctx context.Context, role nixos.Role) (s switched) {
 	defer r.changed()
 	var log strings.Builder
+	before := r.Machine(role).Configuration()
 	s.result, s.err = r.Machine(role).SwitchLogged(ctx, r.Configurations[role], &log)
 	s.log = log.String()
+	s.result.Missing = added(s.result.Missing, before, r.Configurations[role])
 	return s
+}
+
+// added are those of "program of package" that a configuration brings: privileged ones,
+// and of packages that the one before had not installed.
+func added(missing []string, before, after *nixos.Configuration) []string {
+	brings := map[string]bool{"security.wrappers": true}
+	for _, path := range after.SystemPath {
+		if before == nil || !slices.Contains(before.SystemPath, path) {
+			brings[after.Packages[path].Pname] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(missing), func(m string) bool {
+		_, of, _ := strings.Cut(m, " of ")
+		return !brings[of]
+	})
 }
 
 // switchedAhead is how the switch went that was begun ahead, if one was, and it was not

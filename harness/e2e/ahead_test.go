@@ -73,3 +73,25 @@ func TestAheadIsEnded(t *testing.T) {
 		})
 	}
 }
+
+// A guest has not every program: of those that the configuration adds it is told.
+func TestSwitchTellsWhatTheGuestLacks(t *testing.T) {
+	s := newStage(t)
+	result, err := json.Marshal(activate.Result{Missing: []string{"cal of util-linux", "doas of security.wrappers", "zsh of zsh"}})
+	must(t, err)
+	s.laptop.On("/usr/lib/offload-e2e/bin/switch-to-configuration switch", machinetest.Out(string(result)))
+	const utilLinux, zsh = "/nix/store/a-util-linux-2", "/nix/store/b-zsh-5"
+	for _, c := range []struct {
+		installed []string
+		want      string
+	}{
+		{[]string{utilLinux}, "cal of util-linux\ndoas of security.wrappers"},
+		{[]string{utilLinux, zsh}, "doas of security.wrappers\nzsh of zsh"},
+	} {
+		s.Configurations[nixos.Laptop] = &nixos.Configuration{SystemPath: c.installed,
+			Packages: map[string]nixos.Package{utilLinux: {Pname: "util-linux"}, zsh: {Pname: "zsh"}}}
+		if f := s.Switch(t.Context(), nixos.Laptop); f.State != report.Holds || len(f.Evidence) != 2 || f.Evidence[1].Text != c.want {
+			t.Errorf("found %+v, want %q", f, c.want)
+		}
+	}
+}

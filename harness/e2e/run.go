@@ -181,6 +181,9 @@ func (r *Run) Switch(ctx context.Context, role nixos.Role) report.Finding {
 		}
 		result, err := s.result, s.err
 		p.Evidence("command", role, "switch-to-configuration switch", s.log+strings.Join(result.Warnings, "\n"))
+		if len(result.Missing) > 0 {
+			p.Evidence("log", role, "what the configuration adds and this guest has not", strings.Join(result.Missing, "\n"))
+		}
 		var failed *machine.CommandError
 		switch {
 		case errors.As(err, &failed):
