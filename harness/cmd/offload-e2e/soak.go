@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -99,7 +100,7 @@ func (p *paths) soak(ctx context.Context, o runOptions, times int, out io.Writer
 			return err
 		}
 		state := map[string]report.State{"pass": report.Holds, "fail": report.Broken}[run.Verdict]
-		step.End(cmp.Or(state, report.Errored), fmt.Sprint(run.Causes))
+		step.End(cmp.Or(state, report.Errored), strings.Join(run.Causes, ", "))
 		s.Runs = append(s.Runs, run)
 		s.count()
 		if err := s.write(root); err != nil {
