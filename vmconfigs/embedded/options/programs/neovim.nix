@@ -32,14 +32,14 @@ in
   options.programs.neovim = {
     enable = lib.mkEnableOption "Neovim";
     defaultEditor = lib.mkEnableOption "neovim as the default editor";
-    viAlias = lib.mkEnableOption "`vi` as a name of Neovim";
-    vimAlias = lib.mkEnableOption "`vim` as a name of Neovim";
+    viAlias = opt types.bool false "Accepted; a guest's Neovim has one name.";
+    vimAlias = opt types.bool false "Accepted; a guest's Neovim has one name.";
     package = lib.mkPackageOption pkgs "neovim-unwrapped" { };
     finalPackage = mkOption {
       type = types.package;
       readOnly = true;
       visible = false;
-      description = "Neovim under its names.";
+      description = "Neovim as it is installed.";
     };
     runtime = opt (types.attrsOf (types.submodule file)) { } "Files of its runtime directory.";
     configure = opt types.attrs { } "Accepted; a guest builds no Neovim with plugins.";
@@ -49,12 +49,9 @@ in
   };
 
   config = lib.mkIf cfg.enable {
-    programs.neovim.finalPackage = pkgs.neovim // {
-      programs =
-        cfg.package.programs
-        // lib.optionalAttrs cfg.viAlias { vi = cfg.package.programs.nvim; }
-        // lib.optionalAttrs cfg.vimAlias { vim = cfg.package.programs.nvim; };
-    };
+    # What nixpkgs wraps is another package by name.
+    programs.neovim.finalPackage =
+      if cfg.package == pkgs.neovim-unwrapped then pkgs.neovim else cfg.package;
     environment = {
       systemPackages = [ cfg.finalPackage ];
       sessionVariables.EDITOR = lib.mkIf cfg.defaultEditor (lib.mkOverride 900 "nvim");

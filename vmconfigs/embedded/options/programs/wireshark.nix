@@ -15,7 +15,11 @@ in
     dumpcap.enable = lib.mkEnableOption "capturing packets for the group wireshark" // {
       default = true;
     };
-    usbmon.enable = lib.mkEnableOption "capturing from USB for the group wireshark";
+    usbmon.enable = lib.mkOption {
+      type = lib.types.bool;
+      default = false;
+      description = "Accepted; a guest has no USB.";
+    };
   };
 
   config = lib.mkIf cfg.enable {
