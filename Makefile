@@ -40,7 +40,7 @@ setup: build ## install what is missing and build the guest image
 	@$(E2E) setup --image
 
 build: ## build the command and the guests' programs
-	@go=$(GO) && $$go build -trimpath -ldflags '-s -w' -o .bin/guest/ ./harness/cmd/nix-serve ./harness/cmd/switch-to-configuration ./harness/cmd/lan-cable && $$go build -buildvcs=$(STAMP) -o $(E2E) ./harness/cmd/offload-e2e
+	@go=$(GO) && $$go build -trimpath -ldflags '-s -w' -o .bin/guest/ ./harness/cmd/nix-serve ./harness/cmd/switch-to-configuration ./harness/cmd/lan-cable ./harness/cmd/management-sshd && $$go build -buildvcs=$(STAMP) -o $(E2E) ./harness/cmd/offload-e2e
 
 e2e: build ## boot desktop and laptop, test CONFIG on them, report
 	@$(E2E) setup $(call flag,PROVIDER,provider)

@@ -108,6 +108,7 @@ func (s *strong) Thaw(context.Context) error    { s.frozen = false; return nil }
 func newStrong(t *testing.T, name string) *strong {
 	s := &strong{Machine: machinetest.New(t, name)}
 	s.On("ssh-keygen -A", machinetest.Out(""))
+	s.On("systemctl try-restart offload-e2e-sshd.service", machinetest.Out(""))
 	s.On("modprobe --all --quiet nfsd nfsv4", machinetest.Said(1, ""))
 	s.Does("cat "+nonceFile, func([]string) provider.Result { return machinetest.Out(s.Copied[nonceFile] + "\n") })
 	s.Does(guestPrograms+"/switch-to-configuration switch", func([]string) provider.Result {
@@ -135,6 +136,7 @@ func parts(t *testing.T) (Options, *able) {
 	for path, text := range map[string][]byte{
 		filepath.Join(image, guest.KeyName):                    pem.EncodeToMemory(block),
 		filepath.Join(image, guest.HostKeyName):                ssh.MarshalAuthorizedKey(host),
+		filepath.Join(dir, "programs/management-sshd"):         []byte("enters"),
 		filepath.Join(dir, "programs/nix-serve"):               []byte("serves"),
 		filepath.Join(dir, "programs/switch-to-configuration"): []byte("switches"),
 		filepath.Join(dir, "nixpkgs/default.nix"):              []byte("{ }"),

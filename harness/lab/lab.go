@@ -98,6 +98,8 @@ type Machine struct {
 	image    *guest.Image
 	switcher Switcher
 	dial     func(context.Context) (net.Conn, error)
+	// transport is nil where a provider has a way of its own.
+	transport provider.Transport
 	// configuration is what the machine was last switched to; of somebody's own, nil.
 	configuration *nixos.Configuration
 }

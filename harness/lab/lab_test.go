@@ -38,7 +38,7 @@ func TestUpBoots(t *testing.T) {
 	for _, m := range l.Machines() {
 		s := strongOf(m)
 		for path, text := range map[string]string{
-			guestPrograms + "/nix-serve": "serves", guestPrograms + "/switch-to-configuration": "switches", guestNixpkgs + "/default.nix": "{ }",
+			guestPrograms + "/management-sshd": "enters", guestPrograms + "/nix-serve": "serves", guestPrograms + "/switch-to-configuration": "switches", guestNixpkgs + "/default.nix": "{ }",
 		} {
 			if s.Copied[path] != text {
 				t.Errorf("%s: %s holds %q", m.Name(), path, s.Copied[path])

@@ -27,7 +27,7 @@ const (
 )
 
 // programNames are the guest programs, as `make build` names them.
-var programNames = []string{"nix-serve", "switch-to-configuration"}
+var programNames = []string{"management-sshd", "nix-serve", "switch-to-configuration"}
 
 // statePath is where the booted machines are kept: its name is a digest of all
 // that is in them.
@@ -88,6 +88,13 @@ func (l *Lab) prepareEmbedded(ctx context.Context, m *Machine) error {
 		if err := m.copyFile(ctx, filepath.Join(l.options.Programs, name), guestPrograms+"/"+name, 0o755); err != nil {
 			return err
 		}
+	}
+	// Where there is a management cable, its sshd is the one just copied from here on.
+	if _, err := m.Succeed(ctx, "systemctl", "try-restart", "offload-e2e-sshd.service"); err != nil {
+		return err
+	}
+	if m.transport != nil {
+		m.transport.Reset()
 	}
 	if err := m.trustCA(ctx, l.Internet.caPEM()); err != nil {
 		return err

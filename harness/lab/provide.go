@@ -51,12 +51,15 @@ func (l *Lab) createMachines(ctx context.Context) error {
 		entries[string(role)] = e
 	}
 	dials := map[string]func(context.Context) (net.Conn, error){}
-	transport := func(name string, dial func(context.Context) (net.Conn, error)) (provider.Transport, error) {
+	transports := map[string]provider.Transport{}
+	transport := func(name string, dial func(context.Context) (net.Conn, error)) (t provider.Transport, err error) {
 		dials[name] = dial
-		return machine.New(machine.Config{Name: name, Signers: []ssh.Signer{entries[name].signer}, HostKey: entries[name].hostKey, MaxSessions: maxSessions, Dial: dial,
+		t, err = machine.New(machine.Config{Name: name, Signers: []ssh.Signer{entries[name].signer}, HostKey: entries[name].hostKey, MaxSessions: maxSessions, Dial: dial,
 			// A machine that is emulated on a busy host falls silent for longer than one
 			// that is real, and is not dead yet; the end of its process is noticed at once.
 			KeepaliveTimeout: time.Minute})
+		transports[name] = t
+		return t, err
 	}
 	var (
 		made provider.Provider
@@ -98,7 +101,7 @@ func (l *Lab) createMachines(ctx context.Context) error {
 		l.Restored, l.RestoreReason = keeper.Restored()
 	}
 	for _, p := range machines {
-		m := &Machine{Machine: machine.Wrap(p), provider: l.provider.Name(), dial: dials[p.Name()], Role: nixos.Role(p.Name()),
+		m := &Machine{Machine: machine.Wrap(p), provider: l.provider.Name(), dial: dials[p.Name()], transport: transports[p.Name()], Role: nixos.Role(p.Name()),
 			image: l.options.Images[nixos.Role(p.Name())], switcher: l.options.Switcher, configuration: l.options.Base[nixos.Role(p.Name())]}
 		switch m.Role {
 		case nixos.Desktop:

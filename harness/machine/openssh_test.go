@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"offload-e2e/harness/machine/sshd"
 	"offload-e2e/harness/provider"
 )
 
@@ -96,8 +97,34 @@ func startOpenSSH(t *testing.T, lines ...string) Config {
 		Dial: (&dialer{ln.Addr().String()}).dial, KillTimeout: 15 * time.Second}
 }
 
-func TestOpenSSH(t *testing.T) {
-	client, err := Dial(soon(t, 10*time.Second), startOpenSSH(t))
+func TestOpenSSH(t *testing.T) { runsCommands(t, startOpenSSH(t)) }
+
+// The server of emulated guests does what OpenSSH does.
+func TestGuestServer(t *testing.T) {
+	login, hostKey := newKey(t), newKey(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	server := &sshd.Server{HostKey: hostKey, Environment: []string{"PATH=" + os.Getenv("PATH")}, Dir: t.TempDir(), Say: t.Logf,
+		Authorized: func() ([]ssh.PublicKey, error) { return []ssh.PublicKey{login.PublicKey()}, nil }}
+	go func() { served <- server.Serve(ctx, ln) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-served; !errors.Is(err, context.Canceled) {
+			t.Errorf("the server ended: %v", err)
+		}
+	})
+	runsCommands(t, Config{Name: "desktop", Signers: []ssh.Signer{login}, HostKey: hostKey.PublicKey(),
+		Dial: (&dialer{ln.Addr().String()}).dial, KillTimeout: 15 * time.Second})
+}
+
+// runsCommands proves that a server runs commands as this package needs it.
+func runsCommands(t *testing.T, cfg Config) {
+	t.Helper()
+	client, err := Dial(soon(t, 10*time.Second), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
