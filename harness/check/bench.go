@@ -129,6 +129,11 @@ func (p *Proof) Exec(ctx context.Context, role nixos.Role, argv ...string) (prov
 // ExecCommand is Exec for a Command with more than arguments.
 func (p *Proof) ExecCommand(ctx context.Context, role nixos.Role, cmd provider.Command) (provider.Result, bool) {
 	res, err := p.machine(role).Exec(ctx, cmd)
+	return p.keep(role, cmd, res, err)
+}
+
+// keep makes evidence of what a command said.
+func (p *Proof) keep(role nixos.Role, cmd provider.Command, res provider.Result, err error) (provider.Result, bool) {
 	if err != nil {
 		p.Error(err)
 		return res, false

@@ -11,8 +11,9 @@ import (
 // Facts are what commands that only read said in one moment, in which nobody changes a
 // machine's settings: what several checks read there is read once.
 type Facts struct {
-	mu   sync.Mutex
-	said map[string]*fact // by machine and command
+	mu    sync.Mutex
+	nonce string
+	said  map[string]*fact // by machine and command
 }
 
 type fact struct {
@@ -59,4 +60,18 @@ func (f *Facts) of(key string) *fact {
 		f.said[key] = &fact{}
 	}
 	return f.said[key]
+}
+
+// nonceOf is the nonce of the moment; checks that are in none have each their own.
+func nonceOf(ctx context.Context) string {
+	f, ok := ctx.Value(factsKey{}).(*Facts)
+	if !ok {
+		return newNonce()
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.nonce == "" {
+		f.nonce = newNonce()
+	}
+	return f.nonce
 }

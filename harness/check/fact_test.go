@@ -3,6 +3,8 @@ package check
 import (
 	"context"
 	"errors"
+	"regexp"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -53,3 +55,32 @@ func TestTogether(t *testing.T) {
 	answer = said(1, "error: it is busy\n")
 	times(2, Together(t.Context()), 2)
 }
+
+// Checks of one moment look at the same path, which is built once; those of another, and
+// those that are alone, at others.
+func TestFreshPathTogether(t *testing.T) {
+	w := newWorld(t)
+	var built atomic.Int32
+	w.desktop.does("timeout --kill-after=5 180 nix-build *", func(argv []string) provider.Result {
+		built.Add(1)
+		expression := argv[slices.Index(argv, "--expr")+1]
+		return out("/nix/store/" + storeHash + "-" + nonceRE.FindString(expression) + "\n")
+	})
+	path := func(ctx context.Context) string {
+		p := &Proof{Bench: w.bench}
+		path, ok := p.freshPath(ctx)
+		if !ok || len(p.finding.Evidence) != 1 {
+			t.Errorf("got %+v", p.finding)
+		}
+		return path
+	}
+	moment := Together(t.Context())
+	seen := map[string]bool{path(moment): true, path(moment): true, path(Together(t.Context())): true, path(t.Context()): true, path(t.Context()): true}
+	if len(seen) != 4 || built.Load() != 4 {
+		t.Errorf("%d builds, of %v", built.Load(), seen)
+	}
+}
+
+const storeHash = "0123456789abcdfghijklmnpqrsvwxyz"
+
+var nonceRE = regexp.MustCompile(`offload-e2e-[0-9a-f]{16}`)

@@ -16,16 +16,24 @@ import (
 	"offload-e2e/harness/report"
 )
 
-// freshPath builds, on the desktop alone, something nobody has.
+// freshPath builds, on the desktop alone, something nobody has. Checks of one moment
+// look at the same.
 func (p *Proof) freshPath(ctx context.Context) (string, bool) {
-	return p.buildOnDesktop(ctx, desktopBuild(nonceExpression(newNonce())))
+	build := desktopBuild(nonceExpression(nonceOf(ctx)))
+	res, err := p.read(ctx, nixos.Desktop, build)
+	return p.built(ctx, build, res, err)
 }
 
 // buildOnDesktop makes a path on the desktop; where it cannot, it is not known
 // whether the claim holds.
 func (p *Proof) buildOnDesktop(ctx context.Context, build provider.Command) (string, bool) {
-	res, ok := p.ExecCommand(ctx, nixos.Desktop, build)
-	if !ok {
+	res, err := p.machine(nixos.Desktop).Exec(ctx, build)
+	return p.built(ctx, build, res, err)
+}
+
+// built is the path that a build on the desktop made.
+func (p *Proof) built(ctx context.Context, build provider.Command, res provider.Result, err error) (string, bool) {
+	if _, ok := p.keep(nixos.Desktop, build, res, err); !ok {
 		return "", false
 	}
 	if res.OK() && res.Text() != "" {

@@ -18,7 +18,7 @@ import (
 const besides = 4
 
 // checks makes the scenario's own checks first, one after another, and then the
-// others, some at a time.
+// others, some at a time; or all together, where nothing speaks against it.
 func (t *trial) checks(ctx context.Context) []report.Finding {
 	bench := t.Bench()
 	var own []check.Check
@@ -32,6 +32,12 @@ func (t *trial) checks(ctx context.Context) []report.Finding {
 	add(t.s.Then.Hold.Checks...)
 	add(t.s.Then.Check)
 	add(t.s.Then.Run...)
+	others := t.others(own)
+	if t.together(own) {
+		t.say("makes all checks")
+		findings := runAll(ctx, bench, slices.Concat(own, others))
+		return t.again(ctx, findings[:len(own)], others, findings[len(own):])
+	}
 	var findings []report.Finding
 	for _, c := range own {
 		t.say("checks: " + c.Title)
@@ -51,15 +57,29 @@ func (t *trial) checks(ctx context.Context) []report.Finding {
 	}
 	if t.s.Then.Hold.All {
 		t.say("checks that all holds")
-		return append(findings, t.untilHeld(ctx, t.others(own), t.budget(0))...)
+		return append(findings, t.untilHeld(ctx, others, t.budget(0))...)
 	}
 	t.say("checks that nothing else broke")
-	others := t.others(own)
 	if m := mootBy(findings); m != nil {
 		t.notes = append(t.notes, m.what+" was not checked besides: "+m.code+" explains it, and each would wait for its end of time")
 		others = slices.DeleteFunc(others, func(c check.Check) bool { return m.is(c.Family()) })
 	}
 	return t.again(ctx, findings, others, runAll(ctx, bench, others))
+}
+
+// together reports whether the scenario's own checks can be made along with the
+// others: each is one of the usual, what goes wrong has done so by now and stays so, and
+// none of the others will be moot.
+func (t *trial) together(own []check.Check) bool {
+	usual := t.Bench().Proofs()
+	return !t.s.Then.Hold.Any() && t.s.Then.Budget == 0 && t.gone() == "" &&
+		!slices.ContainsFunc(own, func(o check.Check) bool {
+			return !slices.ContainsFunc(usual, func(c check.Check) bool { return c.Name == o.Name })
+		}) &&
+		!slices.ContainsFunc(t.s.When, func(e scenario.Event) bool {
+			return e.For > 0 || e.At.Kind != scenario.Before && e.At.Kind != scenario.AfterPhase
+		}) &&
+		!slices.ContainsFunc(t.s.Then.Codes(), func(code string) bool { return mootOf(code) != nil })
 }
 
 // moot is what need not be checked where a diagnosis explains it.
@@ -71,17 +91,24 @@ type moot struct {
 // mootBy is what the scenario's own findings make moot, nil where that is nothing.
 func mootBy(own []report.Finding) *moot {
 	for _, f := range own {
-		if !f.Fails() || f.Diagnosis == nil {
-			continue
+		if f.Fails() && f.Diagnosis != nil {
+			if m := mootOf(f.Diagnosis.Code); m != nil {
+				return m
+			}
 		}
-		switch code := f.Diagnosis.Code; code {
-		case "network.unreachable", "network.dropped", "network.rejected":
-			return &moot{code, "what goes over the network", func(family string) bool { return family != "EV" && family != "OF" }}
-		case "builder.upload-locked", "builder.waits-for-internet":
-			return &moot{code, "what is sent to the desktop", func(family string) bool { return family == "RB" }}
-		case "nfs.waits-forever":
-			return &moot{code, "what goes through the shares", func(family string) bool { return family == "NF" }}
-		}
+	}
+	return nil
+}
+
+// mootOf is what a diagnosis makes moot, nil where that is nothing.
+func mootOf(code string) *moot {
+	switch code {
+	case "network.unreachable", "network.dropped", "network.rejected":
+		return &moot{code, "what goes over the network", func(family string) bool { return family != "EV" && family != "OF" }}
+	case "builder.upload-locked", "builder.waits-for-internet":
+		return &moot{code, "what is sent to the desktop", func(family string) bool { return family == "RB" }}
+	case "nfs.waits-forever":
+		return &moot{code, "what goes through the shares", func(family string) bool { return family == "NF" }}
 	}
 	return nil
 }

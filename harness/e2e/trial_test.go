@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"offload-e2e/harness/check"
 	"offload-e2e/harness/lab"
 	"offload-e2e/harness/scenario"
 )
@@ -35,5 +36,38 @@ func TestBeyond(t *testing.T) {
 		if why := containers.beyond(s); (why == "") != (want == "") || !strings.Contains(why, want) {
 			t.Errorf("%s on containers: %q", id, why)
 		}
+	}
+}
+
+// A scenario's own checks are made before the others where something goes wrong while
+// they are made, where they are none of the usual, or make others moot.
+func TestTogether(t *testing.T) {
+	all, err := scenario.Find("../../fixtures/scenarios")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]bool{"C2": true, "C5": true, "X1": true, "S7": true, "K1": true, "N2": true, // from the beginning
+		"build-unplugged": false, "C7": false, "X4": false, "W5": false, // a check of its own
+		"W3-drop": false, "W8": false, "O5": false, // moot
+		"M1": false, "away-off": false}
+	for _, s := range all {
+		together, asked := want[s.ID]
+		if !asked {
+			continue
+		}
+		delete(want, s.ID)
+		tr := &trial{Run: newStage(t).Run, s: s}
+		var own []check.Check
+		for _, ref := range append(s.Then.Run, s.Then.Check) {
+			if ref.Maker != nil {
+				own = append(own, ref.Make(tr.Bench()))
+			}
+		}
+		if got := tr.together(own); got != together {
+			t.Errorf("%s: all together is %v", s.ID, got)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("there are no scenarios %v", want)
 	}
 }
