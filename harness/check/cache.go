@@ -37,7 +37,7 @@ func CacheKeyFiles() Check {
 
 // keyHalves compares the two files of the desktop's cache key.
 func (p *Proof) keyHalves(ctx context.Context, private string) (report.Diagnosis, bool) {
-	text := p.Quiet(ctx, nixos.Desktop, "cat", CachePublicKeyPath)
+	text := p.file(ctx, nixos.Desktop, CachePublicKeyPath)
 	p.Evidence("file", nixos.Desktop, CachePublicKeyPath, text)
 	public, err := ParsePublicKey(text)
 	if err != nil {

@@ -49,6 +49,13 @@ func (p *Proof) read(ctx context.Context, role nixos.Role, cmd provider.Command)
 	return result, err
 }
 
+// file is what a file holds in this moment, without white space around it; "" where it
+// cannot be read.
+func (p *Proof) file(ctx context.Context, role nixos.Role, path string) string {
+	res, _ := p.read(ctx, role, provider.Cmd("cat", path))
+	return res.Text()
+}
+
 // of is the fact of a key, known or not.
 func (f *Facts) of(key string) *fact {
 	f.mu.Lock()

@@ -110,7 +110,7 @@ func (p *Proof) signedOnTheWay(ctx context.Context, path string) {
 		p.Broken(*d)
 		return
 	}
-	key := p.Quiet(ctx, nixos.Desktop, "cat", CachePublicKeyPath)
+	key := p.file(ctx, nixos.Desktop, CachePublicKeyPath)
 	verify := nixCommand("store", "verify", "--no-contents", "--sigs-needed", "1", "--option", "trusted-public-keys", key, path)
 	here, ok1 := p.ExecCommand(ctx, nixos.Laptop, verify)
 	there, ok2 := p.ExecCommand(ctx, nixos.Desktop, verify)

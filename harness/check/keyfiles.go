@@ -72,7 +72,7 @@ func (p *Proof) keyPair(ctx context.Context, key, mode string) (report.Diagnosis
 		}
 		return unusableKey(key, said), true
 	}
-	public := p.Quiet(ctx, nixos.Laptop, "cat", key+".pub")
+	public := p.file(ctx, nixos.Laptop, key+".pub")
 	p.Evidence("file", nixos.Laptop, key+".pub", public)
 	if sameKey(derived.Text(), public) {
 		return report.Diagnosis{}, false

@@ -49,7 +49,7 @@ func (p *Proof) followFiles(ctx context.Context, text string, depth int) string 
 	var out []string
 	for _, line := range strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == ';' }) {
 		if file, isFile := strings.CutPrefix(strings.TrimSpace(line), "@"); isFile {
-			line = p.Quiet(ctx, nixos.Laptop, "cat", file)
+			line = p.file(ctx, nixos.Laptop, file)
 			p.Evidence("file", nixos.Laptop, file, line)
 			line = p.followFiles(ctx, line, depth-1)
 		}

@@ -44,7 +44,7 @@ func (b Builder) sshOptions() []string {
 }
 
 // login runs a command on the desktop as the laptop's daemon would: as root, with
-// the builder's own options.
+// the builder's own options. One that succeeded is not repeated in the same moment.
 func (p *Proof) login(ctx context.Context, b Builder, command ...string) (provider.Result, bool) {
 	if b.HostKey != "" {
 		key, _ := base64.StdEncoding.DecodeString(b.HostKey)
@@ -55,7 +55,16 @@ func (p *Proof) login(ctx context.Context, b Builder, command ...string) (provid
 		}
 	}
 	argv := append([]string{"timeout", "45", "env", "-u", "SSH_AUTH_SOCK", "HOME=/root", "ssh", "-v"}, b.sshOptions()...)
-	return p.Exec(ctx, nixos.Laptop, append(append(argv, b.Destination(), "--"), command...)...)
+	cmd := provider.Cmd(append(append(argv, b.Destination(), "--"), command...)...)
+	res, err := p.read(ctx, nixos.Laptop, cmd)
+	return p.keep(nixos.Laptop, cmd, res, err)
+}
+
+// greet logs in to say a nonce, and which Nix is there.
+func (p *Proof) greet(ctx context.Context, b Builder) (res provider.Result, nonce string, ok bool) {
+	nonce = nonceOf(ctx)
+	res, ok = p.login(ctx, b, "echo", nonce, "&&", "nix-store", "--version")
+	return res, nonce, ok
 }
 
 // sshConfig is ssh's configuration of root on the laptop for a builder, by lower
@@ -83,13 +92,12 @@ func Login() Check {
 		if p.done() {
 			return
 		}
-		nonce := newNonce()
 		since := p.now(ctx)
-		res, ok := p.login(ctx, b, "echo", nonce)
+		res, nonce, ok := p.greet(ctx, b)
 		if !ok {
 			return
 		}
-		if !res.OK() || !strings.Contains(string(res.Stdout), nonce) {
+		if !strings.Contains(string(res.Stdout), nonce) {
 			p.Broken(p.whyNoLogin(ctx, b, res, since))
 			return
 		}
@@ -140,7 +148,7 @@ func NixOnPath() Check {
 			return
 		}
 		since := p.now(ctx)
-		res, ok := p.login(ctx, b, "nix-store", "--version")
+		res, _, ok := p.greet(ctx, b)
 		if !ok || res.OK() {
 			return
 		}

@@ -80,7 +80,7 @@ func loginCases() []broken {
 		})},
 		{name: "S7 host key changed, and nobody minds", check: Login(), code: "ssh.host-key-changed", says: []string{"all the same"}, change: func(w *world) {
 			w.laptop.does("timeout 45 * -- echo *", func(argv []string) provider.Result {
-				return provider.Result{Stdout: []byte(argv[len(argv)-1]), Stderr: []byte(recorded(w.t, "ssh/changed-ignored.txt"))}
+				return provider.Result{Stdout: []byte(echoed(argv)), Stderr: []byte(recorded(w.t, "ssh/changed-ignored.txt"))}
 			})
 			known(w)
 		}},
@@ -99,7 +99,7 @@ func loginCases() []broken {
 			change: func(w *world) { shell("/bin/false")(w); ended(1, "")(w) }},
 		{name: "a shell that fails", check: Login(), code: "ssh.login-failed", change: ended(3, "bash: cannot read its profile\n")},
 		{name: "no nix-store on PATH", check: NixOnPath(), code: "ssh.no-nix", says: []string{"/usr/bin:/bin"}, change: func(w *world) {
-			w.laptop.on("timeout 45 * -- nix-store --version", said(127, recorded(w.t, "ssh/login.txt")+"bash: line 1: nix-store: command not found\n"))
+			w.laptop.on("timeout 45 * -- echo * && nix-store --version", said(127, recorded(w.t, "ssh/login.txt")+"bash: line 1: nix-store: command not found\n"))
 			w.laptop.on("timeout 45 * -- echo $PATH", out("/usr/bin:/bin\n"))
 		}},
 		{name: "no login, as seen by the next check", check: NixOnPath(), code: "ssh.key-unauthorized", change: as("denied", keys("# none yet"))},

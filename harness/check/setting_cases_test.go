@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"offload-e2e/harness/nixos"
+	"offload-e2e/harness/provider"
 	"offload-e2e/harness/report"
 )
 
@@ -137,6 +138,11 @@ func holding() []broken {
 	return []broken{
 		{name: "a group is trusted", check: BuilderTrusted(), change: func(w *world) { w.desktopNix = with(w.desktopNix, "trusted-users", []string{"root", "@nix-builder"}) }},
 		{name: "everybody is trusted", check: BuilderTrusted(), change: func(w *world) { w.desktopNix = with(w.desktopNix, "trusted-users", "root *") }},
+		{name: "who logs in finds no Nix, which is another check's", check: Login(), change: func(w *world) {
+			w.laptop.does("timeout 45 * -- echo *", func(argv []string) provider.Result {
+				return provider.Result{ExitStatus: 127, Stdout: []byte(echoed(argv) + "\n"), Stderr: []byte(recorded(w.t, "ssh/login.txt") + "bash: line 1: nix-store: command not found\n")}
+			})
+		}},
 		{name: "one builder of two fits", check: BuildersConfigured(), change: func(w *world) {
 			w.machines("ssh://nix-builder@192.168.15.7 aarch64-linux - 4\nssh://nix-builder@192.168.15.7 x86_64-linux,i686-linux - 4\n")
 		}},

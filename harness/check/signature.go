@@ -86,7 +86,7 @@ func (p *Proof) signature(ctx context.Context, path string) *report.Diagnosis {
 	if err != nil {
 		return &report.Diagnosis{Code: "cache.http-error", Sentence: "the desktop's cache serves a narinfo that does not parse: " + err.Error()}
 	}
-	text := p.Quiet(ctx, nixos.Desktop, "cat", CachePublicKeyPath)
+	text := p.file(ctx, nixos.Desktop, CachePublicKeyPath)
 	public, err := signature.ParsePublicKey(text)
 	if err != nil {
 		d := noPublicKey(text, err)

@@ -27,7 +27,7 @@ func TrustedKeys() Check {
 			p.Broken(*malformed)
 			return
 		}
-		text := p.Quiet(ctx, nixos.Desktop, "cat", CachePublicKeyPath)
+		text := p.file(ctx, nixos.Desktop, CachePublicKeyPath)
 		want, err := ParsePublicKey(text)
 		if err != nil {
 			p.Skip("the desktop has no sound public key to compare with")

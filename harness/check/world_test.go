@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -213,7 +214,7 @@ func (w *world) laptopAnswers() {
 	l.on("cat "+keyPath+".pub", out(w.public+"\n"))
 	l.on("sh -c grep -Hs . /home/*", said(2, ""))
 	l.does("timeout 45 env -u SSH_AUTH_SOCK HOME=/root ssh -v * -- echo *", func(argv []string) provider.Result {
-		return provider.Result{Stdout: []byte(argv[len(argv)-1] + "\n"), Stderr: []byte(recorded(w.t, "ssh/login.txt"))}
+		return provider.Result{Stdout: []byte(echoed(argv) + "\nnix-store (Nix) 2.26.3\n"), Stderr: []byte(recorded(w.t, "ssh/login.txt"))}
 	})
 	l.on("timeout 45 env -u SSH_AUTH_SOCK HOME=/root ssh -v * -- nix-store --version", out("nix-store (Nix) 2.26.3\n"))
 	l.on("timeout 45 env -u SSH_AUTH_SOCK HOME=/root ssh -v * -- true", said(255, recorded(w.t, "ssh/denied.txt")))
@@ -327,6 +328,9 @@ func (w *world) login(name string, status int) {
 		w.laptop.on("timeout 45 env -u SSH_AUTH_SOCK HOME=/root ssh -v * -- "+command, said(status, recorded(w.t, "ssh/"+name+".txt")))
 	}
 }
+
+// echoed is what a login's command echoes first.
+func echoed(argv []string) string { return argv[slices.Index(argv, "echo")+1] }
 
 // builds lets nix-build on the laptop end as a real one did.
 func (w *world) builds(name string) {

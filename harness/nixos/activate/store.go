@@ -88,7 +88,10 @@ type realiser struct {
 	files map[string][]string
 	refs  map[string][]string // every path of this configuration -> its references
 	ours  []string            // those that a switch makes
-	fresh bool                // not all were there
+	fresh []string            // of those, which were not there
+	// cut is set where an earlier switch was cut off: it may have made paths, and not
+	// registered them.
+	cut bool
 }
 
 // switchRoot keeps the collector from what a switch makes until the system profile
@@ -96,10 +99,8 @@ type realiser struct {
 const switchRoot = "/nix/var/nix/gcroots/offload-e2e-switch"
 
 func (r *realiser) protect(top string) error {
-	if _, err := os.Lstat(r.path(switchRoot)); err == nil {
-		// That switch may have made paths, and not registered them.
-		r.fresh = true
-	}
+	_, err := os.Lstat(r.path(switchRoot))
+	r.cut = err == nil
 	return r.link(top, switchRoot)
 }
 
@@ -160,7 +161,7 @@ func (r *realiser) add(p string, fill func(tmp string) error) error {
 	if err := errors.Join(os.RemoveAll(tmp), os.MkdirAll(r.path(storeDir), 0o755), fill(tmp)); err != nil {
 		return errors.Join(fmt.Errorf("make %s: %w", p, err), os.RemoveAll(tmp))
 	}
-	r.fresh = true
+	r.fresh = append(r.fresh, p)
 	r.changed("store", filepath.Base(p), "written")
 	return os.Rename(tmp, r.path(p))
 }
@@ -309,11 +310,15 @@ func guestAddition(name string) string {
 // register tells Nix's database of the paths: path, deriver, number of references,
 // references (nix-store --register-validity, which passes over those it knows).
 func (r *realiser) register(ctx context.Context) error {
-	if !r.fresh {
+	paths := r.fresh
+	if r.cut {
+		paths = r.ours
+	}
+	if len(paths) == 0 {
 		return nil
 	}
 	var in strings.Builder
-	for _, p := range r.ours {
+	for _, p := range paths {
 		refs := r.refs[p]
 		fmt.Fprintf(&in, "%s\n\n%d\n", p, len(refs))
 		for _, ref := range refs {
