@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -150,6 +151,17 @@ func say(t *testing.T, m *qemu.Machine, argv ...string) string {
 	return result.Text()
 }
 
+// uptime is for how long a machine is up, in seconds (proc_uptime(5)).
+func uptime(t *testing.T, m *qemu.Machine) int {
+	t.Helper()
+	text, _, _ := strings.Cut(say(t, m, "cat", "/proc/uptime"), ".")
+	seconds, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return seconds
+}
+
 func TestRealGuests(t *testing.T) {
 	image, ctx := liveImage(t), t.Context()
 	saved := filepath.Join(t.TempDir(), "booted")
@@ -194,10 +206,13 @@ func TestRealGuests(t *testing.T) {
 		for name, m := range machines {
 			say(t, m, "sh", "-c", "echo nonce-"+name+" | tee /dev/shm/nonce >/root/nonce")
 		}
+		before := uptime(t, desktop)
 		timed(t, "snapshot", func() error { return p.Snapshot(ctx, "clean") })
 		for _, m := range machines {
 			say(t, m, "sh", "-c", "echo other | tee /dev/shm/nonce >/root/nonce")
 		}
+		const later = 8
+		say(t, desktop, "timeout", "50", "sh", "-c", `until read -r up _ </proc/uptime && [ "${up%.*}" -ge "$1" ]; do sleep 0.1; done`, "later", strconv.Itoa(before+later))
 		if err := laptop.PowerOff(ctx, true); err != nil {
 			t.Fatal(err)
 		}
@@ -206,6 +221,10 @@ func TestRealGuests(t *testing.T) {
 			if got, want := say(t, m, "cat", "/dev/shm/nonce", "/root/nonce"), "nonce-"+name+"\nnonce-"+name; got != want {
 				t.Errorf("%s: after the restore %q, want %q", name, got, want)
 			}
+		}
+		// To the guest no time has passed since.
+		if now := uptime(t, desktop); now >= before+later {
+			t.Errorf("up for %d s at the snapshot, and for %d s after the restore", before, now)
 		}
 		timed(t, "restore again", func() error { return p.Restore(ctx, "clean") })
 	})

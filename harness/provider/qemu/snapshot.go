@@ -75,7 +75,8 @@ func (p *Provider) snapshot(ctx context.Context, name string) (err error) {
 
 // Restore puts all machines back to a snapshot, also those that are off,
 // frozen or dead now, and waits until commands run. Connections between the
-// machines go on as they were; their clocks stand where they stood.
+// machines go on as they were; their clocks stand where they stood, and each has a new
+// QEMU.
 func (p *Provider) Restore(ctx context.Context, name string) error {
 	ctx, cancel := p.within(ctx)
 	defer cancel()
@@ -99,7 +100,7 @@ func (p *Provider) restore(ctx context.Context, name string) error {
 		around = func(ctx context.Context, do func(context.Context) error) error { return do(ctx) }
 	}
 	err := around(ctx, func(ctx context.Context) error {
-		if err := p.each(ctx, func(ctx context.Context, m *Machine) error { return m.halt(ctx) }); err != nil {
+		if err := p.each(ctx, func(ctx context.Context, m *Machine) error { return m.renew(ctx) }); err != nil {
 			return err
 		}
 		return p.each(ctx, func(ctx context.Context, m *Machine) error { return m.revert(ctx, name, saved.links[m.name]) })
@@ -185,17 +186,17 @@ func (p *Provider) resume(ctx context.Context) error {
 	})
 }
 
-// halt stops the processors of a machine that is on, and gives one that is off
-// its power without letting it run.
-func (m *Machine) halt(ctx context.Context) error {
-	if !m.Running() {
-		if err := errors.Join(m.end(), m.plugIn()); err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
-		}
-		if _, err := m.start(ctx, true, nil); err != nil {
-			return err
-		}
-	} else if err := m.command(ctx, "stop"); err != nil {
+// renew gives the machine a QEMU that has not run yet, and does not let it run.
+//
+// One that has keeps its guest's time stamp counter from going back (cpu_get_ticks in
+// system/cpu-timers.c): put back to a snapshot in it, a guest finds that all the time
+// since has passed at once, and its systemd kills the services that were silent for so
+// long (systemd.service(5), WatchdogSec=).
+func (m *Machine) renew(ctx context.Context) error {
+	if err := errors.Join(m.end(), m.plugIn()); err != nil {
+		return fmt.Errorf("%s: %w", m.name, err)
+	}
+	if _, err := m.start(ctx, true, nil); err != nil {
 		return err
 	}
 	m.mu.Lock()
