@@ -1,6 +1,7 @@
 package sshd
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -32,6 +33,9 @@ type session struct {
 func (s *session) serve(requests <-chan *ssh.Request) {
 	for req := range requests {
 		err := s.request(req)
+		if err != nil {
+			s.server.say("%s: %v", req.Type, err)
+		}
 		if req.WantReply {
 			// An error here is that of the connection.
 			_ = req.Reply(err == nil, nil)
@@ -39,15 +43,9 @@ func (s *session) serve(requests <-chan *ssh.Request) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.release()
-}
-
-// release closes our ends; s.mu is held.
-func (s *session) release() {
 	for _, c := range s.ours {
 		_ = c.Close()
 	}
-	s.ours = nil
 }
 
 func (s *session) request(req *ssh.Request) error {
@@ -65,8 +63,11 @@ func (s *session) request(req *ssh.Request) error {
 		return s.open(req.Payload)
 	case "window-change":
 		var m struct{ Columns, Rows, Width, Height uint32 }
-		if err := ssh.Unmarshal(req.Payload, &m); err != nil || s.terminal == nil {
-			return fmt.Errorf("no terminal of that size: %w", err)
+		if err := ssh.Unmarshal(req.Payload, &m); err != nil {
+			return err
+		}
+		if s.terminal == nil {
+			return errors.New("there is no terminal")
 		}
 		return pty.Setsize(s.terminal, &pty.Winsize{Cols: uint16(m.Columns), Rows: uint16(m.Rows)})
 	case "exec":
@@ -77,12 +78,15 @@ func (s *session) request(req *ssh.Request) error {
 		return s.start(m.Line)
 	case "signal":
 		var m struct{ Name string }
-		if err := ssh.Unmarshal(req.Payload, &m); err != nil || s.process == nil {
-			return fmt.Errorf("nothing to signal: %w", err)
+		if err := ssh.Unmarshal(req.Payload, &m); err != nil {
+			return err
+		}
+		if s.process == nil {
+			return errors.New("there is no command")
 		}
 		return syscall.Kill(-s.process.Pid, unix.SignalNum("SIG"+m.Name))
 	}
-	return fmt.Errorf("no requests of kind %s here", req.Type)
+	return errors.New("there are no such requests here")
 }
 
 // open makes a terminal for the command.
@@ -92,10 +96,13 @@ func (s *session) open(payload []byte) error {
 		Columns, Rows, Width, Height uint32
 		Modes                        string
 	}
-	if err := ssh.Unmarshal(payload, &m); err != nil || s.terminal != nil || s.process != nil {
-		return fmt.Errorf("no terminal now: %w", err)
+	err := ssh.Unmarshal(payload, &m)
+	if err != nil {
+		return err
 	}
-	var err error
+	if s.terminal != nil || s.process != nil {
+		return errors.New("it is too late for a terminal")
+	}
 	if s.terminal, s.tty, err = pty.Open(); err != nil {
 		return err
 	}
@@ -108,17 +115,17 @@ func (s *session) open(payload []byte) error {
 // ended is told as soon as it has; the channel is closed when its output is through.
 func (s *session) start(line string) error {
 	if s.process != nil {
-		return fmt.Errorf("one command a session")
+		return errors.New("one command a session")
 	}
 	cmd := exec.Command("/bin/sh", "-c", line)
 	cmd.Dir, cmd.Env = s.server.Dir, append(append([]string{}, s.server.Environment...), s.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: s.tty != nil}
 	var input io.WriteCloser
-	var output, errors io.Reader
+	var output, complaints io.Reader
 	var theirs []*os.File
 	if s.tty != nil {
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = s.tty, s.tty, s.tty
-		input, output, errors, theirs = s.terminal, s.terminal, strings.NewReader(""), []*os.File{s.tty}
+		input, output, complaints, theirs = s.terminal, s.terminal, strings.NewReader(""), []*os.File{s.tty}
 	} else {
 		var ends [6]*os.File
 		for i := 0; i < len(ends); i += 2 {
@@ -129,7 +136,7 @@ func (s *session) start(line string) error {
 			s.ours = append(s.ours, ends[i], ends[i+1])
 		}
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = ends[0], ends[3], ends[5]
-		input, output, errors, theirs = ends[1], ends[2], ends[4], []*os.File{ends[0], ends[3], ends[5]}
+		input, output, complaints, theirs = ends[1], ends[2], ends[4], []*os.File{ends[0], ends[3], ends[5]}
 	}
 	if err := cmd.Start(); err != nil {
 		return err
@@ -148,7 +155,7 @@ func (s *session) start(line string) error {
 	}()
 	var outputs sync.WaitGroup
 	outputs.Go(func() { _, _ = io.Copy(s, output) })
-	outputs.Go(func() { _, _ = io.Copy(s.Stderr(), errors) })
+	outputs.Go(func() { _, _ = io.Copy(s.Stderr(), complaints) })
 	go func() {
 		s.tell(cmd.Wait(), cmd.ProcessState)
 		outputs.Wait()
@@ -165,9 +172,9 @@ func (s *session) tell(err error, state *os.ProcessState) {
 	}
 	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		_, _ = s.SendRequest("exit-signal", false, ssh.Marshal(struct {
-			Signal         string
-			CoreDumped     bool
-			Words, Langage string
+			Signal          string
+			CoreDumped      bool
+			Words, Language string
 		}{strings.TrimPrefix(unix.SignalName(status.Signal()), "SIG"), status.CoreDump(), "", ""}))
 		return
 	}
