@@ -85,7 +85,13 @@ func buildCases() []broken {
 		{name: "X5 offline", check: offline, code: "nix.fallback-off", change: both(laptop("fallback", false),
 			says("error: some substitutes for the outputs of derivation '/nix/store/x.drv' failed (usually happens due to networking issues); try '--fallback' to build derivation from source\n"))},
 		{name: "X6 offline without an end", check: offline, code: "nix.fallback-slow", says: []string{"over 180 s"}, change: func(w *world) { w.laptop.on("*timeout * nix-build *", said(124, "")) }},
-		{name: "X6 offline over the budget", check: Offline("dropping packets", time.Nanosecond), code: "nix.fallback-slow", change: func(w *world) { w.laptop.on("cat "+made, out(laptopBoot+"\n")) }},
+		{name: "X6 offline over the budget", check: Offline("dropping packets", time.Minute), code: "nix.fallback-slow", change: func(w *world) {
+			w.laptop.does("*timeout * nix-build *", func([]string) provider.Result {
+				time.Sleep(2 * time.Minute) // virtual
+				return out(made + "\n")
+			})
+			w.laptop.on("cat "+made, out(laptopBoot+"\n"))
+		}},
 		{name: "offline, and it names the desktop", check: offline, code: "nix.offline-build-failed", change: func(*world) {}},
 		{name: "offline, something else", check: offline, code: "nix.offline-build-failed", says: []string{"out of memory"}, change: says("error: out of memory\n")},
 	}

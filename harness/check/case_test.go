@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"offload-e2e/harness/nixos"
@@ -94,7 +95,8 @@ func TestBroken(t *testing.T) {
 	given := map[string]bool{}
 	for _, c := range all {
 		given[c.code] = true
-		t.Run(c.name, func(t *testing.T) { c.run(t) })
+		// What is waited for, in vain, takes no time.
+		t.Run(c.name, func(t *testing.T) { synctest.Test(t, c.run) })
 	}
 	// Every diagnosis that the checks can give has a case here, or in TestNotEvaluated.
 	for code, where := range codesUsed(t, ".") {

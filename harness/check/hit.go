@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"offload-e2e/harness/nixos"
 	"offload-e2e/harness/nixserve"
@@ -65,23 +66,58 @@ func (p *Proof) hit(ctx context.Context, i Interference) {
 	if !ok {
 		return
 	}
-	log := p.Quiet(ctx, nixos.Desktop, "journalctl", "--no-pager", "--output=cat", "--unit=nix-serve.service", "--since", since)
+	var log string
+	var asked []nixserve.Access
+	read := func(ctx context.Context) bool {
+		log = p.Quiet(ctx, nixos.Desktop, "journalctl", "--no-pager", "--output=cat", "--unit=nix-serve.service", "--since", since)
+		asked = p.asked(log, path)
+		return slices.ContainsFunc(asked, servesNAR)
+	}
+	served := read(ctx)
+	silent := !served && res.OK() && len(asked) == 0 && p.keepsNoLog(ctx)
+	if !served && !silent && res.OK() {
+		served = p.soon(ctx, read)
+	}
 	p.Evidence("log", nixos.Desktop, "journal of nix-serve.service", log)
-	asked := p.asked(log, path)
 	switch {
 	case !res.OK():
 		p.Broken(p.whyNoHit(ctx, path, words(res.Stderr), asked))
-	case len(asked) == 0 && p.keepsNoLog(ctx):
+	case silent:
 		p.signedOnTheWay(ctx, path)
-	case !slices.ContainsFunc(asked, func(a nixserve.Access) bool {
-		what, _ := a.Resource()
-		return what == nixserve.NAR && a.Status == http.StatusOK
-	}):
+	case !served:
 		p.Broken(report.Diagnosis{Code: "cache.not-used", Effective: "no NAR", Expected: "GET of a NAR",
 			Sentence: "the path arrived on the laptop, and the desktop's cache served no NAR of it: a GET of a NAR is expected in its log"})
 	default:
 		if d := p.signature(ctx, path); d != nil {
 			p.Broken(*d)
+		}
+	}
+}
+
+// servesNAR reports whether a request got a NAR.
+func servesNAR(a nixserve.Access) bool {
+	what, _ := a.Resource()
+	return what == nixserve.NAR && a.Status == http.StatusOK
+}
+
+// journalDelay is within which time a line that a service has written is in the journal,
+// however busy its machine is.
+const journalDelay = 5 * time.Second
+
+// soon reports whether something of the journal is there, now or within its delay.
+func (p *Proof) soon(ctx context.Context, is func(context.Context) bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, p.stretch(journalDelay))
+	defer cancel()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+		if is(ctx) {
+			return true
 		}
 	}
 }

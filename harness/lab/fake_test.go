@@ -108,6 +108,7 @@ func (s *strong) Thaw(context.Context) error    { s.frozen = false; return nil }
 func newStrong(t *testing.T, name string) *strong {
 	s := &strong{Machine: machinetest.New(t, name)}
 	s.On("ssh-keygen -A", machinetest.Out(""))
+	s.On("sync", machinetest.Out(""))
 	s.On("systemctl try-restart offload-e2e-sshd.service", machinetest.Out(""))
 	s.On("modprobe --all --quiet nfsd nfsv4", machinetest.Said(1, ""))
 	s.Does("cat "+nonceFile, func([]string) provider.Result { return machinetest.Out(s.Copied[nonceFile] + "\n") })

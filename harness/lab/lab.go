@@ -261,6 +261,14 @@ func (l *Lab) Snapshot(ctx context.Context, name string) error {
 	if err := l.writeNonce(ctx, nonce); err != nil {
 		return err
 	}
+	// Whose plug is pulled later has been what it is for long: nothing is to be lost that
+	// waits in memory now. What containers have written is their engine's host's.
+	if l.options.Provider != Docker {
+		flush := func(ctx context.Context, m *Machine) error { _, err := m.Succeed(ctx, "sync"); return err }
+		if err := l.Each(ctx, flush); err != nil {
+			return err
+		}
+	}
 	if err := snapshotter.Snapshot(ctx, name); err != nil {
 		return err
 	}
