@@ -1,1 +1,1 @@
-"sha256-0Q6oDjrkbVGp37DNoah64HuM1CwWlIHkaSHqBtjAPQg="
+"sha256-Eb2MJ/hi52pNcf+2A+sWMbvdfLH8htcG7UGBajVtkF0="
