@@ -167,6 +167,11 @@ func (p *paths) run(ctx context.Context, o runOptions, s *supervisor, out io.Wri
 	open, counts, runErr := p.walk(ctx, o, held.dir, dir, recorder, progress)
 	defer func() { _ = open.close(ctx) }()
 	progress.Close()
+	if runErr != nil && ctx.Err() != nil {
+		// Ctrl-C in a terminal reaches programs that were just starting, too: what became
+		// of them is not what ended the run.
+		runErr = fmt.Errorf("%w: %w", context.Canceled, runErr)
+	}
 	if runErr != nil {
 		e := explain(runErr)
 		recorder.AddError(report.RunError{Heading: e.Heading, Sentence: e.Sentence, WayOut: e.WayOut})

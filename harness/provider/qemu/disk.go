@@ -25,6 +25,8 @@ func createOverlay(ctx context.Context, tool, overlay, backing, backingFormat st
 	cmd := exec.CommandContext(ctx, tool, argv...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
+	// Ctrl-C in a terminal is for the run to notice, which ends this then.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s %s: %w: %s (is the disk full, or the image damaged?)",

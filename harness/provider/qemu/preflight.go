@@ -171,6 +171,7 @@ func runTool(ctx context.Context, program string, args ...string) (string, error
 	ctx, cancel := context.WithTimeout(ctx, imageToolTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = 5 * time.Second
 	out, err := cmd.Output()
 	if err != nil {
