@@ -196,7 +196,7 @@ func (m *machine) systemctl(verb string, rest []string) (string, error) {
 	case "show":
 		var types []string
 		for _, u := range units {
-			types = append(types, "Type="+cmp.Or(m.types[u], "simple")+"\nControlGroup=/system.slice/"+u)
+			types = append(types, cmp.Or(m.types[u], "simple"))
 		}
 		return strings.Join(types, "\n\n") + "\n", nil
 	default:

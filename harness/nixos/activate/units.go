@@ -122,6 +122,28 @@ func (s *state) startUnits(ctx context.Context, p *plan) {
 	}
 }
 
+// unsettled reports whether a unit is on its way, or a service runs since this switch,
+// that may yet turn out to fail: where that cannot be found out, one does.
+func (s *state) unsettled(ctx context.Context, p *plan, before, after unitStates) bool {
+	if len(p.start)+len(p.restart) == 0 {
+		return false
+	}
+	var fresh []string
+	for _, u := range slices.Sorted(maps.Keys(after.active)) {
+		if after.starting[u] {
+			return true
+		}
+		if strings.HasSuffix(u, ".service") && (!before.active[u] || p.touches(u) || slices.Contains(p.stop, u)) {
+			fresh = append(fresh, u)
+		}
+	}
+	if len(fresh) == 0 {
+		return false
+	}
+	types, err := s.run(ctx, append([]string{"systemctl", "show", "--property=Type", "--value", "--"}, fresh...)...)
+	return err != nil || slices.ContainsFunc(strings.Fields(types), func(t string) bool { return t == "simple" || t == "exec" || t == "idle" })
+}
+
 // kernel loads modules, sets sysctls and makes tmpfiles, of each file that changed.
 func (s *state) kernel(ctx context.Context) {
 	for _, m := range s.new.KernelModules {

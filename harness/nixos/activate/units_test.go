@@ -1,9 +1,11 @@
 package activate
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"offload-e2e/harness/nixos"
 )
@@ -326,5 +328,62 @@ func TestCompareUnits(t *testing.T) {
 				t.Errorf("got %d, want %d", got, tc.want)
 			}
 		})
+	}
+}
+
+// A service that dies a moment after its start is seen to fail.
+func TestSettle(t *testing.T) {
+	m := newMachine(t)
+	s := m.switcher()
+	s.Settle = 10 * time.Millisecond
+	play, started := s.Run, time.Time{}
+	s.Run = func(ctx context.Context, argv ...string) (string, error) {
+		if argv[0] == "systemctl" && argv[1] == "list-units" && !started.IsZero() && time.Since(started) >= s.Settle {
+			m.units["greet.service"] = "failed"
+		}
+		out, err := play(ctx, argv...)
+		if argv[0] == "systemctl" && argv[1] == "start" {
+			started = time.Now()
+		}
+		return out, err
+	}
+	result, err := s.Switch(context.Background(), host())
+	if err != nil || len(result.Failed) != 1 || result.Failed[0].Unit != "greet.service" {
+		t.Errorf("failed %v, %v", result.Failed, err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.Settle = time.Hour
+	s.Run = func(ctx context.Context, argv ...string) (string, error) {
+		if argv[0] == "systemctl" && argv[1] == "start" {
+			cancel()
+		}
+		return play(ctx, argv...)
+	}
+	if _, err := s.Switch(ctx, host()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Services that say when they are ready are not waited for.
+func TestSettledAtOnce(t *testing.T) {
+	for _, test := range []struct {
+		kind string
+		want bool
+	}{{"notify", false}, {"oneshot", false}, {"simple", true}, {"exec", true}, {"idle", true}} {
+		m := newMachine(t)
+		m.units["greet.service"], m.types = "active", map[string]string{"greet.service": test.kind}
+		st := &state{Switcher: m.switcher()}
+		started := &plan{start: []string{"greet.service"}}
+		running := unitStates{active: map[string]bool{"greet.service": true, "sockets.target": true}}
+		if got := st.unsettled(t.Context(), started, unitStates{}, running); got != test.want {
+			t.Errorf("one of type %s is waited for: %v", test.kind, got)
+		}
+		if st.unsettled(t.Context(), &plan{start: []string{"b.service"}}, running, running) || st.unsettled(t.Context(), &plan{}, unitStates{}, running) {
+			t.Errorf("one of type %s that ran before is waited for", test.kind)
+		}
+		onItsWay := unitStates{active: running.active, starting: map[string]bool{"greet.service": true}}
+		if !st.unsettled(t.Context(), &plan{start: []string{"b.service"}}, running, onItsWay) {
+			t.Errorf("one of type %s that is on its way is not waited for", test.kind)
+		}
 	}
 }
