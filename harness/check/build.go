@@ -49,16 +49,49 @@ func RemoteBuild() Check {
 }
 
 func (p *Proof) remoteBuild(ctx context.Context) {
-	input := nonceExpression(newNonce() + "-input")
-	made, ok := p.ExecCommand(ctx, nixos.Laptop, daemonBuild(input, "--max-jobs", "1", "--option", "builders", "", "--option", "substitute", "false"))
+	input, made, ok := p.input(ctx)
 	if !ok {
 		return
 	}
 	expression := nonceExpression(newNonce())
-	if made.OK() {
+	if made {
 		expression = strings.Replace(expression, "system = ", "input = "+input+"; system = ", 1)
 	}
 	p.buildRemotely(ctx, daemonBuild(expression, "--max-jobs", "0"))
+}
+
+// inputFile is where MakeInput leaves, on the laptop, the name and the store path of the
+// next remote build's input.
+const inputFile = "/var/tmp/offload-e2e-input"
+
+// MakeInput makes ahead, on the laptop alone, what the next remote build is to have for
+// its input. A laptop that cannot is for the build to find.
+func (b *Bench) MakeInput(ctx context.Context) error {
+	name := newNonce() + "-input"
+	res, err := b.Laptop.Exec(ctx, localBuild(nonceExpression(name)))
+	if err != nil || !res.OK() {
+		return err
+	}
+	return b.Laptop.CopyTo(ctx, strings.NewReader(name+" "+res.Text()+"\n"), inputFile, 0o600)
+}
+
+// input is an expression that only the laptop has built: made ahead, once, or now. It is
+// not made where the laptop cannot build by itself.
+func (p *Proof) input(ctx context.Context) (expression string, made, ok bool) {
+	const take = `read -r name path <"$1" && rm "$1" && said=$(cat "$path") && echo "$name" && echo "$said"`
+	if ahead := p.Quiet(ctx, nixos.Laptop, "sh", "-c", take, "input", inputFile); ahead != "" {
+		p.Evidence("file", nixos.Laptop, inputFile, ahead)
+		name, _, _ := strings.Cut(ahead, "\n")
+		return nonceExpression(name), true, true
+	}
+	expression = nonceExpression(newNonce() + "-input")
+	res, ok := p.ExecCommand(ctx, nixos.Laptop, localBuild(expression))
+	return expression, res.OK(), ok
+}
+
+// localBuild is daemonBuild on this machine and no other.
+func localBuild(expression string) provider.Command {
+	return daemonBuild(expression, "--max-jobs", "1", "--option", "builders", "", "--option", "substitute", "false")
 }
 
 // BuildAs proves that an ordinary user's build runs on the desktop too. Options are

@@ -219,6 +219,30 @@ func TestRemoteBuildInput(t *testing.T) {
 	}
 }
 
+// An input that was made ahead is taken, once.
+func TestRemoteBuildInputAhead(t *testing.T) {
+	w := newWorld(t)
+	if err := w.bench.MakeInput(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	left := w.laptop.Copied[inputFile]
+	name, path, _ := strings.Cut(strings.TrimSpace(left), " ")
+	if !strings.HasSuffix(name, "-input") || !strings.HasPrefix(path, "/nix/store/") {
+		t.Fatalf("%s has %q", inputFile, left)
+	}
+	w = newWorld(t)
+	w.laptop.on("sh -c read -r name path * "+inputFile, out(name+"\n"+laptopBoot+" /\n"))
+	f := w.bench.Run(t.Context(), RemoteBuild())
+	if f.State != report.Holds || w.laptop.was("--max-jobs 1") || !w.laptop.was("offload-e2e-"+name) {
+		t.Errorf("%s %+v: %q", f.State, f.Diagnosis, w.laptop.Asked)
+	}
+	w = newWorld(t)
+	w.laptop.on("timeout * nix-build * --max-jobs 1 *", said(1, "error: no\n"))
+	if err := w.bench.MakeInput(t.Context()); err != nil || w.laptop.Copied[inputFile] != "" {
+		t.Errorf("a laptop that cannot build by itself: %v, left %q", err, w.laptop.Copied[inputFile])
+	}
+}
+
 // A machine that does not answer leaves every claim open.
 func TestMachineGone(t *testing.T) {
 	for _, c := range healthy() {

@@ -13,6 +13,7 @@ import (
 type Facts struct {
 	mu    sync.Mutex
 	nonce string
+	hit   bool             // a hit was about the moment's path
 	said  map[string]*fact // by machine and command
 }
 
@@ -81,4 +82,18 @@ func nonceOf(ctx context.Context) string {
 		f.nonce = newNonce()
 	}
 	return f.nonce
+}
+
+// firstHit reports whether nobody in the moment has asked for its path yet; who asks is
+// the one from now on. In no moment each has a path of its own.
+func firstHit(ctx context.Context) bool {
+	f, ok := ctx.Value(factsKey{}).(*Facts)
+	if !ok {
+		return true
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	first := !f.hit
+	f.hit = true
+	return first
 }

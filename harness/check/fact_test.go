@@ -11,6 +11,7 @@ import (
 
 	"offload-e2e/harness/nixos"
 	"offload-e2e/harness/provider"
+	"offload-e2e/harness/report"
 )
 
 // What is read in one moment is read once, by however many; what failed is asked again,
@@ -78,6 +79,24 @@ func TestFreshPathTogether(t *testing.T) {
 	seen := map[string]bool{path(moment): true, path(moment): true, path(Together(t.Context())): true, path(t.Context()): true, path(t.Context()): true}
 	if len(seen) != 4 || built.Load() != 4 {
 		t.Errorf("%d builds, of %v", built.Load(), seen)
+	}
+}
+
+// The first hit of a moment is about the path that its other checks look at, the next
+// about one of its own: the laptop has the first by then.
+func TestHitTogether(t *testing.T) {
+	w := newWorld(t)
+	var built []string
+	w.desktop.does("timeout --kill-after=5 180 nix-build *", func(argv []string) provider.Result {
+		built = append(built, nonceRE.FindString(argv[slices.Index(argv, "--expr")+1]))
+		return out(made + "\n")
+	})
+	moment := Together(t.Context())
+	for i, want := range []int{1, 1, 2} {
+		c := []Check{CacheSignature(), CacheHit(), CacheHit()}[i]
+		if f := w.bench.Run(moment, c); f.State != report.Holds || len(built) != want {
+			t.Errorf("%d: %s is %s %s, built %v", i, c.Name, f.State, f.Reason, built)
+		}
 	}
 }
 

@@ -176,6 +176,9 @@ func (p *Proof) path(ctx context.Context, i Interference) (string, bool) {
 		p.Evidence("file", nixos.Desktop, samplePath, sample)
 		return sample, true
 	}
+	if i.Before == nil && i.After == nil && firstHit(ctx) {
+		return p.freshPath(ctx)
+	}
 	expression := nonceExpression(newNonce())
 	if i.Before != nil {
 		const outputs = `nix-store --query --outputs "$(nix-instantiate --expr "$1" 2>/dev/null)"`

@@ -19,8 +19,9 @@ type place struct{ boot, disk string }
 
 // place is the machine's; nothing was made there where it cannot be asked.
 func (p *Proof) place(ctx context.Context, role nixos.Role) place {
-	here := place{boot: p.Quiet(ctx, role, "cat", "/proc/sys/kernel/random/boot_id"), disk: "/"}
-	for _, m := range parseMountInfo(p.Quiet(ctx, role, "cat", "/proc/self/mountinfo")) {
+	boot, mounts, _ := strings.Cut(p.Quiet(ctx, role, "cat", "/proc/sys/kernel/random/boot_id", "/proc/self/mountinfo"), "\n")
+	here := place{boot: boot, disk: "/"}
+	for _, m := range parseMountInfo(mounts) {
 		if m.Point == "/nix" {
 			here.disk = m.Root
 		}

@@ -124,8 +124,7 @@ func (w *world) desktopAnswers() {
 	d.on("getent passwd *", said(2, ""))
 	d.on("getent passwd nix-builder", out("nix-builder:x:990:990:Builds for laptops:/var/lib/nix-builder:/run/current-system/sw/bin/bash\n"))
 	d.on("runuser -u cypher -- /run/wrappers/bin/sudo -n true", out(""))
-	d.on("cat /proc/sys/kernel/random/boot_id", out(desktopBoot+"\n"))
-	d.on("cat /proc/self/mountinfo", out("21 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"))
+	d.on("cat /proc/sys/kernel/random/boot_id /proc/self/mountinfo", out(desktopBoot+"\n21 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"))
 	d.on("journalctl *", out(""))
 	d.on("systemctl show nix-serve.service --property=User,RestrictAddressFamilies", out("User=nix-serve\nRestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX\n"))
 	d.on("systemctl show * --property=ActiveState,SubState,Result --value", out("active\nrunning\nsuccess\n"))
@@ -191,6 +190,7 @@ func (w *world) laptopAnswers() {
 		}
 		return out(answering)
 	})
+	l.on("sh -c read -r name path *", said(1, ""))
 	l.on("sh -c ip neigh flush *", out("192.168.15.7 dev lan0 lladdr 52:54:00:00:00:07 REACHABLE\n"))
 	l.on("bash -c dev=$(ip -o route get *", out("mtu 1500\n3 packets transmitted, 3 received, 0% packet loss\n"))
 	l.on("bash -c for i in 1 2 3 4 5*", out(""))
@@ -227,7 +227,7 @@ func (w *world) laptopAnswers() {
 	l.on("df -k *", out("    Avail    IFree\n 1048576 100000\n  524288 90000\n"))
 	l.on("bash -c for f in *", out("/nix/var/nix/current-load/ssh-ng___x.upload-lock held by process 77 (flock)\n"))
 	l.on("cat "+made, out(desktopBoot+"\n"))
-	l.on("cat /proc/sys/kernel/random/boot_id", out(laptopBoot+"\n"))
+	l.on("cat /proc/sys/kernel/random/boot_id /proc/self/mountinfo", out(laptopBoot+"\n"+mountTable))
 	// cache
 	l.on("timeout * nix-store --realise "+made, out(made+"\n"))
 	l.on("curl -sSf * https://*/nix-cache-info", said(35, "curl: (35) error\n"))

@@ -1,8 +1,11 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"os"
+
+	"golang.org/x/sync/errgroup"
 
 	"offload-e2e/harness/lab"
 	"offload-e2e/harness/nixos"
@@ -32,18 +35,34 @@ func (r *Run) Broken(ctx context.Context, s *scenario.Scenario) (_ *Run, err err
 			os.RemoveAll(dir)
 		}
 	}()
-	for _, role := range []nixos.Role{nixos.Desktop, nixos.Laptop} {
+	roles := []nixos.Role{nixos.Desktop, nixos.Laptop}
+	evaluated, failed := make([]*nixos.Configuration, len(roles)), make([]error, len(roles))
+	var g errgroup.Group
+	for i, role := range roles {
 		host := repository.Hosts[role]
 		// What the walk has added since, as the desktop's cache key, stays.
 		own := len(host.Settings)
 		if now := r.Repository.Hosts[role].Settings; len(now) > own {
 			host.Settings = append(host.Settings, now[own:]...)
 		}
-		host.Settings = append(host.Settings, s.Settings(role)...)
+		settings := s.Settings(role)
+		host.Settings = append(host.Settings, settings...)
 		repository.Hosts[role] = host
-		if b.Configurations[role], err = r.Evaluator.Evaluate(ctx, host); err != nil {
-			return nil, err
+		if len(s.Given.Edits)+len(settings) == 0 {
+			evaluated[i] = r.Configurations[role] // nothing of it is broken
+			continue
 		}
+		g.Go(func() error {
+			evaluated[i], failed[i] = r.Evaluator.Evaluate(ctx, host)
+			return nil
+		})
+	}
+	_ = g.Wait()
+	if err := cmp.Or(failed...); err != nil {
+		return nil, err
+	}
+	for i, role := range roles {
+		b.Configurations[role] = evaluated[i]
 	}
 	b.temporary = dir
 	return b, nil

@@ -76,7 +76,8 @@ func (r *Run) Moments(ctx context.Context, phases map[int]bool) error {
 }
 
 // KeepEnd keeps the end of the phases, where nothing of the desktop's is mounted: what
-// a scenario changes is met by who mounts it then.
+// a scenario changes is met by who mounts it then. The input of a remote build, which
+// only the laptop has, is made once for all of them.
 func (r *Run) KeepEnd(ctx context.Context) error {
 	for _, m := range r.Bench().Mounts() {
 		// An automount that waits for its first use stays (proc_mounts(5)).
@@ -84,6 +85,9 @@ func (r *Run) KeepEnd(ctx context.Context) error {
 		if _, err := r.Succeed(ctx, nixos.Laptop, "", "bash", "-c", script, "umount", m.MountPoint); err != nil {
 			return fmt.Errorf("unmount %s: %w", m.MountPoint, err)
 		}
+	}
+	if err := r.Bench().MakeInput(ctx); err != nil {
+		return fmt.Errorf("make the input of a remote build: %w", err)
 	}
 	return r.Lab.Snapshot(ctx, moment(Phases))
 }

@@ -18,31 +18,33 @@ import (
 // machines most of the time; more of them would only wait for each other.
 const besides = 4
 
-// longest are the families that take longest, which begin first.
+// longest are the families that take longest, which begin first; slowest takes as long
+// as all others together, and begins before the rest of its family.
 var longest = []string{"RB", "CH", "SR", "NF"}
+
+const slowest = "RB.build"
+
+// own are the checks that the scenario itself names.
+func (t *trial) own() (own []check.Check) {
+	for _, ref := range slices.Concat(t.s.Then.Hold.Checks, []scenario.CheckRef{t.s.Then.Check}, t.s.Then.Run) {
+		if ref.Maker != nil {
+			own = append(own, ref.Make(t.Bench()))
+		}
+	}
+	return own
+}
 
 // checks makes the scenario's own checks first, one after another, and then the
 // others, some at a time; or all together, where nothing speaks against it.
 func (t *trial) checks(ctx context.Context) []report.Finding {
-	bench := t.Bench()
-	var own []check.Check
-	add := func(refs ...scenario.CheckRef) {
-		for _, ref := range refs {
-			if ref.Maker != nil {
-				own = append(own, ref.Make(bench))
-			}
-		}
-	}
-	add(t.s.Then.Hold.Checks...)
-	add(t.s.Then.Check)
-	add(t.s.Then.Run...)
+	bench, own := t.Bench(), t.own()
 	others := t.others(own)
 	if t.together(own) {
 		t.say("makes all checks")
-		findings := runAll(ctx, bench, slices.Concat(own, others))
-		return t.again(ctx, findings[:len(own)], others, findings[len(own):])
+		findings := runAll(t.facts.In(ctx), bench, slices.Concat(own, others))
+		return t.again(ctx, slices.Concat(t.held, findings[:len(own)]), others, findings[len(own):])
 	}
-	var findings []report.Finding
+	findings := t.held
 	for _, c := range own {
 		t.say("checks: " + c.Title)
 		if t.s.Then.Hold.Any() {
@@ -68,7 +70,7 @@ func (t *trial) checks(ctx context.Context) []report.Finding {
 		t.notes = append(t.notes, m.what+" was not checked besides: "+m.code+" explains it, and each would wait for its end of time")
 		others = slices.DeleteFunc(others, func(c check.Check) bool { return m.is(c.Family()) })
 	}
-	return t.again(ctx, findings, others, runAll(ctx, bench, others))
+	return t.again(ctx, findings, others, runAll(t.facts.In(ctx), bench, others))
 }
 
 // together reports whether the scenario's own checks can be made along with the
@@ -131,7 +133,7 @@ func (t *trial) again(ctx context.Context, own []report.Finding, others []check.
 			checks, at = append(checks, others[i]), append(at, len(own)+i)
 		}
 	}
-	for i, f := range runAll(ctx, t.Bench(), checks) {
+	for i, f := range runAll(check.Together(ctx), t.Bench(), checks) {
 		if !f.Fails() && f.State != report.Errored {
 			t.shaky = append(t.shaky, strings.Join(reasons(all[at[i]:at[i]+1]), ""))
 		}
@@ -140,10 +142,12 @@ func (t *trial) again(ctx context.Context, own []report.Finding, others []check.
 	return all
 }
 
-// others are the proofs of the four phases that are not among own.
+// others are the proofs of the four phases that are not among own, and have not been
+// seen to hold by now.
 func (t *trial) others(own []check.Check) []check.Check {
 	return slices.DeleteFunc(t.Bench().Proofs(), func(c check.Check) bool {
-		return slices.ContainsFunc(own, func(o check.Check) bool { return o.Name == c.Name })
+		return slices.ContainsFunc(own, func(o check.Check) bool { return o.Name == c.Name }) ||
+			slices.ContainsFunc(t.held, func(f report.Finding) bool { return f.Check == c.Name })
 	})
 }
 
@@ -160,7 +164,7 @@ func (t *trial) budget(usual time.Duration) time.Duration {
 func (t *trial) untilHeld(ctx context.Context, checks []check.Check, budget time.Duration) []report.Finding {
 	deadline := time.Now().Add(budget)
 	bench := t.Bench()
-	findings := runAll(ctx, bench, checks)
+	findings := runAll(check.Together(ctx), bench, checks)
 	for ctx.Err() == nil && time.Now().Before(deadline) {
 		var again []check.Check
 		var at []int
@@ -172,7 +176,7 @@ func (t *trial) untilHeld(ctx context.Context, checks []check.Check, budget time
 		if len(again) == 0 {
 			break
 		}
-		for i, f := range runAll(ctx, bench, again) {
+		for i, f := range runAll(check.Together(ctx), bench, again) {
 			findings[at[i]] = f
 		}
 	}
@@ -191,10 +195,9 @@ func (t *trial) untilBroken(ctx context.Context, c check.Check) report.Finding {
 	}
 }
 
-// runAll makes checks and keeps their order: those of one family one after another,
-// as they look at the same thing, and some families at a time.
+// runAll makes checks of one moment and keeps their order: those of one family one after
+// another, as they look at the same thing, and some families at a time.
 func runAll(ctx context.Context, bench *check.Bench, checks []check.Check) []report.Finding {
-	ctx = check.Together(ctx)
 	findings := make([]report.Finding, len(checks))
 	var families []string
 	members := map[string][]int{}
@@ -203,7 +206,11 @@ func runAll(ctx context.Context, bench *check.Bench, checks []check.Check) []rep
 		if members[name] == nil {
 			families = append(families, name)
 		}
-		members[name] = append(members[name], i)
+		if c.Name == slowest {
+			members[name] = slices.Insert(members[name], 0, i)
+		} else {
+			members[name] = append(members[name], i)
+		}
 	}
 	slices.SortStableFunc(families, func(a, b string) int {
 		// -1, of those that are not among them, is the largest.

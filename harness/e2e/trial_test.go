@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"offload-e2e/harness/check"
 	"offload-e2e/harness/lab"
+	"offload-e2e/harness/report"
 	"offload-e2e/harness/scenario"
 )
 
@@ -57,17 +57,24 @@ func TestTogether(t *testing.T) {
 		}
 		delete(want, s.ID)
 		tr := &trial{Run: newStage(t).Run, s: s}
-		var own []check.Check
-		for _, ref := range append(s.Then.Run, s.Then.Check) {
-			if ref.Maker != nil {
-				own = append(own, ref.Make(tr.Bench()))
-			}
-		}
-		if got := tr.together(own); got != together {
+		if got := tr.together(tr.own()); got != together {
 			t.Errorf("%s: all together is %v", s.ID, got)
 		}
 	}
 	if len(want) > 0 {
 		t.Errorf("there are no scenarios %v", want)
+	}
+}
+
+// What held while the other machine switched is not made again.
+func TestHeld(t *testing.T) {
+	tr := &trial{Run: newStage(t).Run, s: &scenario.Scenario{}, held: []report.Finding{{Check: "EV.builders", State: report.Holds}}}
+	for _, c := range tr.others(nil) {
+		if c.Name == "EV.builders" {
+			t.Error("it is")
+		}
+	}
+	if got, want := len(tr.others(nil)), len(tr.Bench().Proofs())-1; got != want {
+		t.Errorf("%d other checks, want %d", got, want)
 	}
 }

@@ -31,8 +31,8 @@ type Switcher struct {
 	Run func(ctx context.Context, argv ...string) (string, error)
 	// Say receives progress, a line at a time.
 	Say func(format string, args ...any)
-	// Settle is how long services that do not say when they are ready are given to
-	// fail: systemd takes a simple one for active as soon as it is forked
+	// Settle is how long services that do not say when they are ready are given, from
+	// their start, to fail: systemd takes a simple one for active as soon as it is forked
 	// (systemd.service(5), Type=). Zero does not wait.
 	Settle time.Duration
 }
@@ -148,11 +148,12 @@ func (s *Switcher) Switch(ctx context.Context, c *nixos.Configuration) (Result, 
 		st.fail(st.unprotect())
 	}
 	st.startUnits(ctx, plan)
+	settled := time.After(s.Settle)
 	after, err := st.failing(ctx)
 	if err == nil && s.Settle > 0 && st.unsettled(ctx, plan, before, after) {
 		select {
 		case <-ctx.Done():
-		case <-time.After(s.Settle):
+		case <-settled:
 		}
 		after, err = st.failing(ctx)
 	}
