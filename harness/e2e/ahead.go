@@ -63,12 +63,26 @@ func (r *Run) Ahead(ctx context.Context, role nixos.Role, steps ...Step) {
 // switchNow switches a machine to its configuration.
 func (r *Run) switchNow(ctx context.Context, role nixos.Role) (s switched) {
 	defer r.changed()
-	var log strings.Builder
+	log := switchLog{settling: r.settling}
 	before := r.Machine(role).Configuration()
 	s.result, s.err = r.Machine(role).SwitchLogged(ctx, r.Configurations[role], &log)
 	s.log = log.String()
 	s.result.Missing = added(s.result.Missing, before, r.Configurations[role])
 	return s
+}
+
+// switchLog keeps the log of a switch, and tells when all it does is wait for services.
+type switchLog struct {
+	strings.Builder
+	settling func() // may be nil
+}
+
+func (l *switchLog) Write(text []byte) (int, error) {
+	n, err := l.Builder.Write(text)
+	if l.settling != nil && strings.Contains(l.String(), activate.Settling) {
+		l.settling()
+	}
+	return n, err
 }
 
 // added are those of "program of package" that a configuration brings: privileged ones,

@@ -55,6 +55,8 @@ type Run struct {
 
 	// ahead was begun before its turn.
 	ahead *ahead
+	// settling, where set, is called when a switch only waits for services any more.
+	settling func()
 
 	mu    sync.Mutex
 	phase string

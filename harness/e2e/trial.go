@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -37,6 +38,9 @@ type trial struct {
 	// they read there.
 	held  []report.Finding
 	facts check.Facts
+	// switched is closed when a switch is over that checks need not all wait for; nil
+	// where they are made after it.
+	switched chan struct{}
 }
 
 // StartPhase is the end of which phase a scenario begins at.
@@ -188,10 +192,12 @@ func (t *trial) find(ctx context.Context) ([]report.Finding, error) {
 	if err := t.line.Before(ctx, scenario.AfterPhase, phase); err != nil {
 		return nil, err
 	}
-	findings := t.switchChanged(ctx, phase)
-	for _, f := range findings {
-		if f.State == report.Errored {
-			return findings, fmt.Errorf("%s: %s", f.Title, f.Reason)
+	wait := t.switchChanged(ctx, phase)
+	var switches []report.Finding
+	if t.switched == nil {
+		switches = wait()
+		if err := errored(switches); err != nil {
+			return switches, err
 		}
 	}
 	if err := t.WalkPhases(ctx, phase, Phases); err != nil {
@@ -201,31 +207,68 @@ func (t *trial) find(ctx context.Context) ([]report.Finding, error) {
 		return nil, err
 	}
 	t.line.Begin(ctx)
-	findings = append(findings, t.checks(ctx)...)
-	return findings, errors.Join(t.line.End(), ctx.Err())
+	findings := t.checks(ctx)
+	if t.switched != nil {
+		switches = wait()
+	}
+	return append(switches, findings...), errors.Join(errored(switches), t.line.End(), ctx.Err())
 }
 
-// switchChanged switches the machines whose configuration the scenario has changed,
-// and which have been switched by the end of the phase. Only failures are findings.
-func (t *trial) switchChanged(ctx context.Context, phase int) []report.Finding {
-	found := make([][]report.Finding, 2)
-	var g errgroup.Group
-	var resting []nixos.Role
-	for i, role := range []nixos.Role{nixos.Desktop, nixos.Laptop} {
+// errored is why a finding could not be made, nil where all were.
+func errored(findings []report.Finding) error {
+	for _, f := range findings {
+		if f.State == report.Errored {
+			return fmt.Errorf("%s: %s", f.Title, f.Reason)
+		}
+	}
+	return nil
+}
+
+// switchChanged begins to switch the machines whose configuration the scenario has
+// changed, and which have been switched by the end of the phase; what it returns waits
+// for them. Where one machine switches and nothing else happens, the checks of the other
+// are made meanwhile, and it returns when the switch does nothing any more but wait for
+// services.
+func (t *trial) switchChanged(ctx context.Context, phase int) (wait func() []report.Finding) {
+	var switching, resting []nixos.Role
+	for _, role := range []nixos.Role{nixos.Desktop, nixos.Laptop} {
 		if role == nixos.Laptop && phase < 2 || t.Machine(role).Configuration().Same(t.Configurations[role]) {
 			resting = append(resting, role)
-			continue
+		} else {
+			switching = append(switching, role)
 		}
+	}
+	alone := phase == Phases && len(t.s.When) == 0 && len(switching) == 1
+	settling := make(chan struct{})
+	if alone && t.together(t.own()) {
+		t.switched = make(chan struct{})
+		t.settling = sync.OnceFunc(func() { close(settling) })
+	}
+	found := make([]report.Finding, len(switching))
+	var g errgroup.Group
+	for i, role := range switching {
 		g.Go(func() error {
-			found[i] = []report.Finding{t.Switch(ctx, role)}
+			found[i] = t.Switch(ctx, role)
 			return nil
 		})
 	}
-	if phase == Phases && len(t.s.When) == 0 && len(resting) == 1 {
+	if alone {
 		t.checkResting(ctx, resting[0])
 	}
-	_ = g.Wait()
-	return slices.Concat(found...)
+	if t.switched != nil {
+		go func() {
+			defer close(t.switched)
+			_ = g.Wait()
+		}()
+		select {
+		case <-settling:
+		case <-t.switched:
+		}
+	}
+	return func() []report.Finding {
+		_ = g.Wait()
+		return found
+	}
 }
 
 // checkResting makes, while one machine switches, those of the others' checks that are

@@ -1,10 +1,19 @@
 package e2e
 
 import (
+	"context"
+	"encoding/json"
 	"strings"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
+
+	"offload-e2e/harness/check"
+	"offload-e2e/harness/internal/machinetest"
 	"offload-e2e/harness/lab"
+	"offload-e2e/harness/nixos"
+	"offload-e2e/harness/nixos/activate"
+	"offload-e2e/harness/provider"
 	"offload-e2e/harness/report"
 	"offload-e2e/harness/scenario"
 )
@@ -76,5 +85,64 @@ func TestHeld(t *testing.T) {
 	}
 	if got, want := len(tr.others(nil)), len(tr.Bench().Proofs())-1; got != want {
 		t.Errorf("%d other checks, want %d", got, want)
+	}
+}
+
+// While a switch only waits for services, the checks begin that look at none of them.
+func TestChecksWhileSettling(t *testing.T) {
+	s := newStage(t)
+	result, err := json.Marshal(activate.Result{})
+	must(t, err)
+	const program = "/usr/lib/offload-e2e/bin/switch-to-configuration switch"
+	s.laptop.On("*", provider.Result{ExitStatus: 1})
+	s.laptop.On(program, machinetest.Out(string(result)))
+	must(t, s.switchQuietly(nixos.Laptop)(t.Context()))
+	s.Configurations[nixos.Desktop] = &nixos.Configuration{HostName: "desktop"}
+	tr := &trial{Run: s.Run, s: &scenario.Scenario{}}
+	over := make(chan struct{})
+	s.desktop.Does(program, func([]string) provider.Result {
+		_, _ = (&switchLog{settling: tr.settling}).Write([]byte("starting nix-serve.service\n" + activate.Settling + "\n"))
+		<-over
+		return machinetest.Out(string(result))
+	})
+	wait := tr.switchChanged(t.Context(), Phases)
+	made := make(chan string, 3)
+	probe := func(name string) check.Check {
+		return check.Check{Name: name, Run: func(context.Context, *check.Proof) { made <- name }}
+	}
+	var g errgroup.Group
+	for _, c := range append(after(tr.switched, []check.Check{probe("RB.own")}, ""), after(tr.switched, []check.Check{probe("RB.build"), probe("CH.hit")}, early)...) {
+		g.Go(func() error { s.Bench().Run(t.Context(), c); return nil })
+	}
+	if name := <-made; name != "RB.build" {
+		t.Errorf("%s is made before the switch is over", name)
+	}
+	select {
+	case <-tr.switched:
+		t.Error("the switch is over")
+	default:
+	}
+	close(over)
+	_ = g.Wait()
+	if findings := wait(); len(findings) != 1 || findings[0].State != report.Holds || len(made) != 2 {
+		t.Errorf("found %+v, and %d checks made after it", findings, len(made))
+	}
+}
+
+// Where something else goes wrong, or both machines switch, all checks are made after it.
+func TestChecksAfterTheSwitch(t *testing.T) {
+	all, err := scenario.Find("../../fixtures/scenarios")
+	must(t, err)
+	for _, s := range append(all, &scenario.Scenario{ID: "both"}) {
+		if s.ID != "both" && s.ID != "S2" && s.ID != "build-unplugged" {
+			continue
+		}
+		stage := newStage(t)
+		stage.desktop.Gone, stage.laptop.Gone = errGone, errGone
+		tr := &trial{Run: stage.Run, s: s}
+		findings := tr.switchChanged(t.Context(), Phases)()
+		if tr.switched != nil || len(findings) != 2 || errored(findings) == nil {
+			t.Errorf("%s: found %+v", s.ID, findings)
+		}
 	}
 }

@@ -112,6 +112,10 @@ func (s *Switcher) say(format string, args ...any) {
 	}
 }
 
+// Settling is what a switch says when all is done but to wait for services that may yet
+// fail.
+const Settling = "waiting for services that may yet fail"
+
 // ErrAssertions is returned for a configuration with failed assertions; nothing
 // was changed.
 var ErrAssertions = errors.New("failed assertions")
@@ -151,6 +155,7 @@ func (s *Switcher) Switch(ctx context.Context, c *nixos.Configuration) (Result, 
 	settled := time.After(s.Settle)
 	after, err := st.failing(ctx)
 	if err == nil && s.Settle > 0 && st.unsettled(ctx, plan, before, after) {
+		s.say(Settling)
 		select {
 		case <-ctx.Done():
 		case <-settled:
