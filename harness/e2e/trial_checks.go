@@ -41,7 +41,7 @@ func (t *trial) checks(ctx context.Context) []report.Finding {
 	others := t.others(own)
 	if t.together(own) {
 		t.say("makes all checks")
-		findings := runAll(t.facts.In(ctx), bench, slices.Concat(after(t.switched, own, ""), after(t.switched, others, early)))
+		findings := runAll(t.facts.In(ctx), bench, slices.Concat(after(t.switched, own, nil), after(t.switched, others, early)))
 		return t.again(ctx, slices.Concat(t.held, findings[:len(own)]), others, findings[len(own):])
 	}
 	findings := t.held
@@ -75,17 +75,17 @@ func (t *trial) checks(ctx context.Context) []report.Finding {
 
 // early are the families that look at no service of which systemd does not know whether
 // it is ready.
-const early = "RB SR NF"
+var early = []string{"RB", "SR", "NF"}
 
 // after are the checks, those not of some families made when a channel is closed; nil is
 // none to wait for.
-func after(begin <-chan struct{}, checks []check.Check, but string) []check.Check {
+func after(begin <-chan struct{}, checks []check.Check, but []string) []check.Check {
 	if begin == nil {
 		return checks
 	}
 	checks = slices.Clone(checks)
 	for i, c := range checks {
-		if !slices.Contains(strings.Fields(but), c.Family()) {
+		if !slices.Contains(but, c.Family()) {
 			checks[i].Run = func(ctx context.Context, p *check.Proof) {
 				<-begin
 				c.Run(ctx, p)

@@ -111,7 +111,7 @@ func TestChecksWhileSettling(t *testing.T) {
 		return check.Check{Name: name, Run: func(context.Context, *check.Proof) { made <- name }}
 	}
 	var g errgroup.Group
-	for _, c := range append(after(tr.switched, []check.Check{probe("RB.own")}, ""), after(tr.switched, []check.Check{probe("RB.build"), probe("CH.hit")}, early)...) {
+	for _, c := range append(after(tr.switched, []check.Check{probe("RB.own")}, nil), after(tr.switched, []check.Check{probe("RB.build"), probe("CH.hit")}, early)...) {
 		g.Go(func() error { s.Bench().Run(t.Context(), c); return nil })
 	}
 	if name := <-made; name != "RB.build" {
