@@ -73,12 +73,13 @@ func (t *trial) checks(ctx context.Context) []report.Finding {
 	return t.again(ctx, findings, others, runAll(t.facts.In(ctx), bench, others))
 }
 
-// early are the families that look at no service of which systemd does not know whether
-// it is ready.
+// early are the families whose services are ready when their start has ended
+// (systemd.service(5), Type=): sshd says so itself, NFS's are oneshot or forking, and
+// Nix's daemon is started by its socket.
 var early = []string{"RB", "SR", "NF"}
 
-// after are the checks, those not of some families made when a channel is closed; nil is
-// none to wait for.
+// after are the checks, of which all but those of some families wait until begin is
+// closed; where it is nil none does.
 func after(begin <-chan struct{}, checks []check.Check, but []string) []check.Check {
 	if begin == nil {
 		return checks
