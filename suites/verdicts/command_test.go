@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -232,12 +233,21 @@ func (o outcome) first(code string) report.RootCause {
 // nothingLeft wants no process, socket, disk or mount of the place's runs.
 func (p *place) nothingLeft() {
 	p.t.Helper()
+	for _, what := range p.left() {
+		p.t.Errorf("%s is left", what)
+	}
+}
+
+// left lists processes, files and mounts of the place's runs.
+func (p *place) left() []string {
+	p.t.Helper()
+	var left []string
 	for _, pid := range processes(p.t, p.state) {
-		p.t.Errorf("process %d is left", pid)
+		left = append(left, fmt.Sprintf("process %d", pid))
 	}
 	_ = filepath.WalkDir(p.state, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && path != p.state && path != filepath.Join(p.state, "lock") && path != filepath.Join(p.state, "worker.log") {
-			p.t.Errorf("%s is left", path)
+			left = append(left, path)
 		}
 		return nil
 	})
@@ -245,9 +255,10 @@ func (p *place) nothingLeft() {
 	must(p.t, err)
 	for _, line := range strings.Split(string(mounts), "\n") {
 		if f := strings.Fields(line); len(f) > 4 && f[4] != p.state && strings.HasPrefix(f[4], p.state) {
-			p.t.Errorf("a mount is left: %s", line)
+			left = append(left, "the mount "+line)
 		}
 	}
+	return left
 }
 
 var number = regexp.MustCompile(`^[0-9]+$`)

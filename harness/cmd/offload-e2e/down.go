@@ -85,6 +85,8 @@ func (d takeDown) run(ctx context.Context) error {
 		}
 		who, waited := busy.who, time.Since(since)
 		switch {
+		case who.Verb == reapVerb && waited <= handOver:
+			// What a killed one left is being removed.
 		case asked.PID != 0 && who.alive() && who != asked:
 			// The lab that was up is down; this is the next one.
 			d.say("The lab is down; process %d (offload-e2e %s) has begun another.", who.PID, who.Verb)

@@ -17,8 +17,9 @@ import (
 // held is the machine's one place for a running lab, ours until release. The lock
 // is the kernel's: it goes with the process, however that ends.
 type held struct {
-	dir  string // the lab's folder
-	lock *os.File
+	dir    string // the lab's folder
+	lock   *os.File
+	reaper *reaper // of a lab; who only cleans up has none
 }
 
 // holder says in the lock file who holds it.
@@ -50,7 +51,7 @@ func (p *paths) labDir() string   { return filepath.Join(p.State, "lab") }
 
 // hold takes the place. What a process that was killed left there is cleaned up.
 func (p *paths) hold(verb string) (*held, error) {
-	h, err := p.take(verb)
+	h, err := p.takeFromDead(verb)
 	var busy *busyError
 	if errors.As(err, &busy) {
 		return nil, &userError{Heading: "Another lab is up", Sentence: fmt.Sprintf("Process %d (offload-e2e %s) holds %s.", busy.who.PID, busy.who.Verb, p.State),
@@ -59,8 +60,11 @@ func (p *paths) hold(verb string) (*held, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Mkdir(h.dir, 0o700); err != nil {
-		h.lock.Close()
+	if err = os.Mkdir(h.dir, 0o700); err == nil {
+		h.reaper, err = p.startReaper()
+	}
+	if err != nil {
+		h.release()
 		return nil, fmt.Errorf("prepare the state folder: %w", err)
 	}
 	return h, nil
@@ -110,9 +114,12 @@ func writeAt(f *os.File, text []byte) error {
 	return err
 }
 
+// sweepTimeout bounds the removal of what a killed process left.
+const sweepTimeout = 30 * time.Second
+
 // sweep ends machines that a killed process left, and removes their files.
 func (h *held) sweep() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), sweepTimeout)
 	defer cancel()
 	machines := filepath.Join(h.dir, "machines")
 	if _, err := os.Stat(machines); err == nil {
@@ -126,13 +133,14 @@ func (h *held) sweep() error {
 // release gives the place back, with nothing in it.
 func (h *held) release() {
 	_ = h.sweep()
+	h.reaper.dismiss()
 	_ = h.lock.Truncate(0)
 	_ = h.lock.Close()
 }
 
 // sweepLeft cleans up what a process of ours left that was killed.
 func (p *paths) sweepLeft() {
-	if h, err := p.take("down"); err == nil {
+	if h, err := p.takeFromDead("down"); err == nil {
 		h.release()
 	}
 }

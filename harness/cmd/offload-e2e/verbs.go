@@ -20,6 +20,7 @@ func verbs(p *paths) []*cobra.Command {
 		newShardsCommand(p),
 		newSoakCommand(p),
 		newIdentityCommand(),
+		newReapCommand(p),
 		newCountTestsCommand(),
 	}
 }
