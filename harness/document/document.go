@@ -19,6 +19,7 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"reflect"
 	"slices"
@@ -90,11 +91,10 @@ func Parse(file string, text []byte, into any) error {
 	s := &Source{File: file}
 	var doc yaml.Node
 	dec := yaml.NewDecoder(strings.NewReader(string(text)))
-	if err := dec.Decode(&doc); err != nil {
-		return s.syntax(err)
-	}
-	if doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 {
+	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
 		return &Problem{File: file, Line: 1, Column: 1, What: "the file is empty"}
+	} else if err != nil {
+		return s.syntax(err)
 	}
 	var more yaml.Node
 	if dec.Decode(&more) == nil {

@@ -49,7 +49,7 @@ func TestParseTellsWhere(t *testing.T) {
 		"name: x\nlist: [{word: 3}]\n": `f:2:15: there is no word "3"`,
 		"- name: x\n":                  `f:1:1: this is a list, and should be a set of keys; the keys are word, name`,
 		"name: x\nname: y\n":           `f:2:1: the key "name" stands here a second time`,
-		"# nothing\n":                  `f:1:1: this is no YAML: EOF`,
+		"# nothing\n":                  `f:1:1: the file is empty`,
 		"name: x\n\tword: two\n":       `f:2:1: this is no YAML: `,
 	} {
 		if err := Parse("f", []byte(text), &sample{}); err == nil || !strings.Contains(err.Error(), want) {

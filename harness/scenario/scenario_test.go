@@ -64,7 +64,7 @@ var mistakes = map[string]struct {
 }{
 	"an unknown key":               {replace("layer: nix", "lajer: nix"), `:3:1: there is no key "lajer"; did you mean "layer"?`, true},
 	"no YAML":                      {"id: [", `:1:1: this is no YAML: `, false},
-	"an empty file":                {"", `:1:1: this is no YAML: EOF`, false},
+	"an empty file":                {"", `:1:1: the file is empty`, false},
 	"two documents":                {sound + "---\n" + sound, `:13:1: a second document begins; write each in a file of its own`, false},
 	"a key twice":                  {sound + "id: Y\n", `:13:1: the key "id" stands here a second time`, false},
 	"a title missing":              {replace("title: a title\n", ""), `:1:1: "title" must be set`, true},
