@@ -111,7 +111,7 @@ func newScenarioLint(p *paths) *cobra.Command {
 			if err := errors.Join(errs...); err != nil {
 				return &userError{Heading: "Edits do not match", Sentence: err.Error(), WayOut: "Mend the places that are named.", Exit: exitUsage}
 			}
-			fmt.Fprintf(c.OutOrStdout(), "%d scenarios are sound\n", len(all))
+			fmt.Fprintf(c.OutOrStdout(), "scenarios: %d, all sound\n", len(all))
 			return nil
 		},
 		Args: cobra.ArbitraryArgs,

@@ -33,7 +33,7 @@ func TestScenarioVerbs(t *testing.T) {
 		{[]string{"scenario", "list", "--scenarios", dir}, exitOK, "my-own"},
 		{[]string{"scenario", "show", "my-own", "--scenarios", dir}, exitOK, "diagnosis: nix.fallback-off"},
 		{[]string{"scenario", "show", "my-ovn", "--scenarios", dir}, exitUsage, `No file in ` + dir + ` has the id "my-ovn"; did you mean "my-own"?`},
-		{[]string{"scenario", "lint", "--scenarios", dir}, exitOK, "1 scenarios are sound"},
+		{[]string{"scenario", "lint", "--scenarios", dir}, exitOK, "scenarios: 1, all sound"},
 		{[]string{"scenario", "lint", dir + "/nothing.yaml"}, exitUsage, "no scenarios at "},
 		{[]string{"scenario", "run"}, exitUsage, "requires at least 1 arg"},
 		{[]string{"scenario", "run", "my-ovn", "--scenarios", dir}, exitUsage, `did you mean "my-own"?`},
