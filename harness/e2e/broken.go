@@ -28,7 +28,7 @@ func (r *Run) Broken(ctx context.Context, s *scenario.Scenario) (_ *Run, err err
 		return nil, err
 	}
 	b := &Run{Lab: r.Lab, Evaluator: r.Evaluator, Repository: repository, Exchange: r.Exchange, Slow: r.Slow,
-		Recorder: report.NewRecorder(report.Run{Imports: map[string][]string{}}), Progress: r.Progress, quiet: true,
+		Recorder: report.NewRecorder(report.Run{Imports: map[string][]string{}}), Progress: r.Progress, quiet: true, baseline: r.baseline,
 		Configurations: map[nixos.Role]*nixos.Configuration{}}
 	defer func() {
 		if err != nil {

@@ -48,6 +48,8 @@ type Run struct {
 	provider string
 	// allowed is what may be done to machines that are somebody's own; else nil.
 	allowed check.Allowed
+	// baseline is what is broken without a fault, where that was looked at.
+	baseline baseline
 	// quiet runs show nothing of their checks.
 	quiet bool
 	// temporary is the folder of a broken configuration's copy.

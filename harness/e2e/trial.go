@@ -114,7 +114,7 @@ func (r *Run) try(ctx context.Context, s *scenario.Scenario, say func(string)) (
 	if findings, err = t.find(ctx); err != nil {
 		return failed(err)
 	}
-	o = s.Judge(findings)
+	o = t.judge(findings)
 	o.NotMade, o.Shaky = strings.Join(t.notes, "; "), t.shaky
 	o.Undone = "restored"
 	if s.Undo == "hold again" && o.Good() {
@@ -289,7 +289,7 @@ func (t *trial) holdAgain(ctx context.Context, o *report.Outcome) []report.Findi
 	}
 	t.say("checks that all holds again")
 	findings := t.untilHeld(ctx, t.Bench().Proofs(), t.budget(DefaultBudget))
-	failing := slices.DeleteFunc(findings, func(f report.Finding) bool { return !f.Fails() })
+	failing := slices.DeleteFunc(findings, func(f report.Finding) bool { return !f.Fails() || t.baseline.has(f) })
 	took := time.Since(started)
 	switch {
 	case ctx.Err() != nil:
@@ -331,6 +331,9 @@ func (r *Run) AsItIs(ctx context.Context) (report.Outcome, []report.Finding) {
 		r.Recorder.AddFinding(r.known.Judge(f, r.provider, time.Now()))
 	}
 	o := s.Judge(findings)
+	if r.baseline = baselineOf(findings); len(r.baseline) > 0 {
+		o.Detail = joined(o.Detail, "scenarios are judged by what breaks besides")
+	}
 	if err := ctx.Err(); err != nil {
 		o.Result, o.Detail = report.NotKnown, err.Error()
 	}

@@ -146,13 +146,13 @@ func mootOf(code string) *moot {
 // result: only what breaks twice is an alarm. What held then is told as shaky.
 func (t *trial) again(ctx context.Context, own []report.Finding, others []check.Check, found []report.Finding) []report.Finding {
 	all := slices.Concat(own, found)
-	if t.s.Judge(all).Good() || ctx.Err() != nil {
+	if o := t.judge(all); o.Good() || o.Result == report.NotTried || ctx.Err() != nil {
 		return all
 	}
 	var checks []check.Check
 	var at []int
 	for i, f := range found {
-		if f.Fails() || f.State == report.Errored {
+		if f.Fails() && !t.baseline.has(f) || f.State == report.Errored {
 			checks, at = append(checks, others[i]), append(at, len(own)+i)
 		}
 	}
@@ -192,7 +192,7 @@ func (t *trial) untilHeld(ctx context.Context, checks []check.Check, budget time
 		var again []check.Check
 		var at []int
 		for i, f := range findings {
-			if f.Fails() {
+			if f.Fails() && !t.baseline.has(f) {
 				again, at = append(again, checks[i]), append(at, i)
 			}
 		}

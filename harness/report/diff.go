@@ -78,7 +78,7 @@ func Diff(before, after *Report) *Difference {
 			d.Broke = append(d.Broke, c)
 		case wasBad && good(is.State):
 			d.Mended = append(d.Mended, c)
-		case isBad && wasBad && codeOf(was) != codeOf(is):
+		case isBad && wasBad && was.Code() != is.Code():
 			d.Changed = append(d.Changed, c)
 		case !there && good(is.State):
 			d.New = append(d.New, c)
@@ -120,20 +120,13 @@ func (r *Report) WithScenarios(outcomes []Outcome) *Report {
 
 func bad(f Finding) bool { return f.Fails() || f.State == Errored }
 
-func codeOf(f Finding) string {
-	if f.Diagnosis == nil {
-		return ""
-	}
-	return f.Diagnosis.Code
-}
-
 func sideOf(r *Report) Side {
 	return Side{ID: r.Run.ID, Config: r.Run.Config, Harness: r.Run.Harness, Verdict: r.Verdict, Headline: headline(r), Seconds: r.Run.Ended.Sub(r.Run.Started).Seconds()}
 }
 
 func changeOf(was, is Finding) Change {
 	c := Change{Check: is.Check, Machine: is.Machine, Phase: is.Phase, Title: is.Title, Was: was.State, Is: is.State, Words: is.words(),
-		Before: was.Seconds, After: is.Seconds, Code: codeOf(is)}
+		Before: was.Seconds, After: is.Seconds, Code: is.Code()}
 	if is.Diagnosis != nil {
 		c.Source, c.Remedy = is.Diagnosis.Source, is.Diagnosis.Remedy
 	}

@@ -30,6 +30,14 @@ func Judge(r *Report) Verdict {
 // Fails reports whether a finding by itself makes a run fail.
 func (f Finding) Fails() bool { return f.State == Broken && f.Class != Known }
 
+// Code is the finding's diagnosis, "" where it has none.
+func (f Finding) Code() string {
+	if f.Diagnosis == nil {
+		return ""
+	}
+	return f.Diagnosis.Code
+}
+
 // count is how many findings are in each state; known defects are one of their own,
 // and scenarios have a tally.
 func (r *Report) count() map[State]int {

@@ -55,10 +55,10 @@ func unexplained(findings []report.Finding, causes []report.RootCause) (lines []
 }
 
 func (s *Scenario) judgeBroken(o *outcome, findings []report.Finding, bare []string) string {
-	if name := s.Then.Check.Name; name != "" && !slices.ContainsFunc(findings, func(f report.Finding) bool {
-		return f.State == report.Broken && (f.Check == name || strings.HasPrefix(f.Check, name+"-"))
+	if own := s.Then.Check; own.Name != "" && !slices.ContainsFunc(findings, func(f report.Finding) bool {
+		return f.State == report.Broken && own.Is(f.Check)
 	}) {
-		o.tell(fmt.Sprintf("%s holds, and should have broken", name))
+		o.tell(fmt.Sprintf("%s holds, and should have broken", own.Name))
 		o.blame(o.Causes)
 		if len(o.Causes) > 0 {
 			return report.WrongDiagnosis

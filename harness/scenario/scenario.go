@@ -85,6 +85,11 @@ type CheckRef struct {
 	check.Maker
 }
 
+// Is reports whether a finding's check is the one that is meant, or one of those.
+func (c *CheckRef) Is(name string) bool {
+	return name == c.Name || strings.HasPrefix(name, c.Name+"-")
+}
+
 // Noun, Kinds and Choose make a check one of several kinds.
 func (*CheckRef) Noun() string { return "check" }
 func (*CheckRef) Kinds() map[string]func() any {

@@ -38,7 +38,8 @@ func newGateCommand(p *paths) *cobra.Command {
 for every scenario: what the scenario says goes wrong, and all checks are made. A
 scenario is caught when its own check breaks with its own diagnosis, and nothing
 else does. With --config the faults are made in another configuration: which would
-it survive? An edit of a text that it does not have is skipped.
+it survive? What breaks of it without a fault does not count then; a fault that this
+hides is skipped, and so is an edit of a text that the configuration does not have.
 
 With --base it is the gate of a change: how it changes what both machines come to
 is shown at once, against that revision of the configuration; then the four phases
