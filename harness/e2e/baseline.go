@@ -1,30 +1,31 @@
 package e2e
 
 import (
+	"cmp"
 	"slices"
 
 	"offload-e2e/harness/report"
 	"offload-e2e/harness/scenario"
 )
 
-// baseline are the checks that break of a configuration without a fault, with the codes
-// of their diagnoses: they are none of a scenario's doing.
-type baseline map[string]string
+// baseline is what is broken of a configuration without a fault: the codes of its
+// diagnoses, and the names of checks that broke without one. It is none of a scenario's
+// doing, whichever other checks break of it.
+type baseline map[string]bool
 
 func baselineOf(findings []report.Finding) baseline {
 	b := baseline{}
 	for _, f := range findings {
 		if f.State == report.Broken {
-			b[f.Check] = f.Code()
+			b[cmp.Or(f.Code(), f.Check)] = true
 		}
 	}
 	return b
 }
 
-// has reports whether a check breaks as it does without a fault.
+// has reports whether a finding is broken by what is broken without a fault.
 func (b baseline) has(f report.Finding) bool {
-	code, broke := b[f.Check]
-	return broke && f.State == report.Broken && code == f.Code()
+	return f.State == report.Broken && b[cmp.Or(f.Code(), f.Check)]
 }
 
 // judge judges what was found besides the baseline.

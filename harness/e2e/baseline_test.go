@@ -31,6 +31,8 @@ func TestBaseline(t *testing.T) {
 		"it is not":                     {caught, base, report.Missed, "CH.hit holds"},
 		"another is found":              {caught, append(base, brokenBy("CH.hit", "cache.unsigned"), brokenBy("PT.ssh", "network.dropped")), report.FalseAlarm, "network.dropped"},
 		"a check breaks another way":    {caught, []report.Finding{brokenBy("EV.builders", "builder.user-unknown"), brokenBy("CH.hit", "cache.unsigned")}, report.WrongDiagnosis, "builder.user-unknown"},
+		"another check breaks of it":    {caught, append(base, brokenBy("RB.same", "builder.not-configured"), brokenBy("CH.hit", "cache.unsigned")), report.Caught, ""},
+		"its check breaks of it":        {scenario.Then{Check: scenario.CheckRef{Name: "RB.same"}, Diagnosis: "builder.lost"}, append(base, brokenBy("RB.same", "builder.not-configured")), report.NotTried, "RB.same"},
 		"its check was broken":          {build, base, report.NotTried, "without the fault, too:\nRB.build: builder.not-configured"},
 		"its check breaks the own way":  {build, []report.Finding{base[0], brokenBy("RB.build", "builder.lost")}, report.Caught, ""},
 		"its diagnosis was there":       {scenario.Then{Check: scenario.CheckRef{Name: "CH.hit"}, Diagnosis: "builder.not-configured"}, base, report.NotTried, "EV.builders"},
