@@ -24,7 +24,7 @@ STAMP  = $$(git rev-parse -q --verify HEAD >/dev/null 2>&1 && echo true || echo 
 GO     = $$(harness/setup/go.sh)
 E2E    = .bin/offload-e2e
 # What takes longest begins first: packages run side by side.
-TESTS ?= ./harness/provider/qemu ./suites/verdicts ./harness/... ./vmconfigs/... ./suites/...
+TESTS ?= ./harness/provider/qemu ./suites/parity ./harness/nixguest ./harness/provider/docker ./harness/... ./vmconfigs/... ./suites/...
 SHELLS = .ci/run fixtures/ci/pre-push $$(git ls-files '*.sh')
 ACTIONS = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 LINTER = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
